@@ -1,0 +1,1 @@
+"""specflow: speculative tool execution for LangGraph agents, safe enough for production."""

@@ -1,0 +1,91 @@
+"""A tool as the core sees it: name, JSON Schema of what the model may choose, and how to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import jsonschema
+
+from specflow.effects.annotate import Annotation
+from specflow.effects.call import Call, canonical_json, digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallContext:
+    """What a tool may ask about the call it is in.
+
+    `deadline` is seconds on the runtime's monotonic clock; `fence` grows with every owner of the
+    session, so that a service that checks it can refuse a zombie; `idempotency_key` is empty for reads.
+    """
+
+    idempotency_key: str = ""
+    fence: int = 0
+    deadline: float | None = None
+    early: bool = False
+    compensating: bool = False
+
+
+class Runner(Protocol):
+    """Runs a tool's body, whatever framework it comes from."""
+
+    async def __call__(self, call: Call, context: CallContext) -> Any:
+        """The tool's own return value.
+
+        Raises whatever the tool raises.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=False, kw_only=True)
+class ToolSpec:
+    """A tool without its framework.
+
+    `parameters` is the JSON Schema (an object schema) of the arguments the model chooses: injected
+    parameters and the idempotency key are not in it. `injected` names parameters that a framework
+    fills with state of the real run: such a tool never runs early.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+    result: Mapping[str, Any] | None = None
+    annotation: Annotation | None = None
+    injected: frozenset[str] = frozenset()
+    runner: Runner | None = None
+
+    @property
+    def properties(self) -> Mapping[str, Mapping[str, Any]]:
+        """The schema of each parameter by name."""
+        found = self.parameters.get("properties")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def required(self) -> frozenset[str]:
+        """Names the model must supply."""
+        return frozenset(self.parameters.get("required") or ())
+
+    @cached_property
+    def schema_hash(self) -> str:
+        """64 hex digits over name and parameters; what a review or an approval is bound to."""
+        return digest(self.name, canonical_json(self.parameters))
+
+    @cached_property
+    def _validator(self) -> jsonschema.Draft202012Validator:
+        return jsonschema.Draft202012Validator(self.parameters)
+
+    def problems(self, args: Mapping[str, Any]) -> tuple[str, ...]:
+        """Why `args` do not fit the schema, one line each; empty when they fit."""
+        return tuple(
+            f"{'.'.join(map(str, error.absolute_path)) or 'arguments'}: {error.message}"
+            for error in self._validator.iter_errors(dict(args))
+        )
+
+    def call(self, args: Mapping[str, Any]) -> Call:
+        """The call with these arguments, without parameters that are not the model's to choose."""
+        hidden = set(self.injected)
+        if self.annotation and self.annotation.idempotency_key:
+            hidden.add(self.annotation.idempotency_key)
+        return Call(tool=self.name, args={name: value for name, value in args.items() if name not in hidden})

@@ -1,0 +1,1 @@
+"""INTENDED: the SQL record that is written before a side effect runs."""

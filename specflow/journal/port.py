@@ -1,0 +1,129 @@
+"""What the core asks of a journal. `memory` and `sql` both fulfil it, under one contract suite.
+
+Every method that changes something is one transaction: the change, its event row, and the check that
+the lease is still the newest. Methods may be awaited from any event loop of the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from specflow.journal.record import (
+    EffectRow,
+    Intent,
+    Lease,
+    Outcome,
+    PredictionRow,
+    SessionRow,
+    Snapshot,
+)
+from specflow.lifecycle import Stage
+
+
+class Journal(Protocol):
+    """The durable record of effects.
+
+    Every mutating method raises FencedError when the lease is not the newest any more, and
+    JournalError when the database fails (nothing was changed then).
+    """
+
+    async def open_session(self, session_id: str, *, thread: str, owner: str, tenant: str = "") -> Lease:
+        """Create an active session and lease it to `owner`.
+
+        Raises:
+            JournalError: when the session exists already.
+        """
+        ...
+
+    async def take_session(self, session_id: str, *, owner: str, force: bool = False) -> Lease | None:
+        """Take an active session over: fence + 1. None when it is closed, unknown, or its lease still
+        runs and its owner is not known to be dead. `force` takes it whoever holds it (the resuming
+        run of the same thread).
+        """
+        ...
+
+    async def active_sessions(self, thread: str | None = None) -> tuple[SessionRow, ...]:
+        """Sessions not yet closed, oldest first; of one thread, or of all."""
+        ...
+
+    async def close_session(self, lease: Lease, *, decision: str = "completed") -> None:
+        """End a session. Its effects must be at rest.
+
+        Raises:
+            JournalError: when an effect is not at rest or a branch is still open.
+        """
+        ...
+
+    async def intend(self, lease: Lease, intent: Intent) -> int:
+        """Write branch, effect (stage intended) and events, durably; returns the effect's `seq`.
+
+        Raises:
+            JournalError: when the effect, the key or `adopted_by` is already there.
+        """
+        ...
+
+    async def record(self, lease: Lease, effect_id: str, outcome: Outcome) -> bool:
+        """Compare-and-set intended (or unknown, which is resolved) -> outcome.stage. False: not in such a stage."""
+        ...
+
+    async def adopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
+        """The one compare-and-set by which an effect commits: its branch open -> confirmed and
+        `adopted_by` set. False when the branch was already decided or `adopted_by` is taken.
+        """
+        ...
+
+    async def abort(self, lease: Lease, branch_id: str, cause: str) -> bool:
+        """Compare-and-set the branch open -> aborted. False when it was already decided."""
+        ...
+
+    async def move(
+        self,
+        lease: Lease,
+        effect_id: str,
+        source: Stage,
+        target: Stage,
+        *,
+        cause: str = "",
+        comp_key: str | None = None,
+        comp_args: Mapping[str, Any] | None = None,
+        not_before: float | None = None,
+        error: str | None = None,
+    ) -> bool:
+        """Compare-and-set the stage; `source` -> `target` must be in lifecycle.MOVES. False: not in `source`.
+
+        Each move to compensating counts one attempt.
+        """
+        ...
+
+    async def effect(self, effect_id: str) -> EffectRow | None:
+        """One effect."""
+        ...
+
+    async def adopted(self, adopted_by: str) -> EffectRow | None:
+        """The effect that a real call adopted or made, if there is one."""
+        ...
+
+    async def unsettled(self, session_id: str) -> tuple[EffectRow, ...]:
+        """Effects not at rest, and done effects, newest first (reverse `seq`)."""
+        ...
+
+    async def branch_state(self, branch_id: str) -> str | None:
+        """`open`, `confirmed`, `aborted`, or None."""
+        ...
+
+    async def open_branches(self, session_id: str) -> tuple[str, ...]:
+        """Ids of the session's undecided branches."""
+        ...
+
+    def note(self, prediction: PredictionRow) -> None:
+        """Remember how a speculation ended; written some time later, and never waited for."""
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """All rows, for verify, list and show."""
+        ...
+
+    async def aclose(self) -> None:
+        """Write what is queued and let go of the database. Further calls raise JournalError."""
+        ...

@@ -1,0 +1,198 @@
+"""What the journal stores, as values: intents, outcomes, and the rows read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from specflow.effects.kind import EffectClass
+from specflow.lifecycle import BranchState, SessionState, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to write under one session: every write is refused once `fence` is no longer the newest."""
+
+    session_id: str
+    owner: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoPlan:
+    """How to undo an effect, stored by name and text so that another process can do it.
+
+    `arguments` maps parameters to CEL text over args, result and key.
+    """
+
+    tool: str
+    arguments: Mapping[str, str]
+    succeeded_when: str = ""
+    tolerates_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyPlan:
+    """How to ask whether an effect happened, stored by name and text over args and key."""
+
+    tool: str
+    arguments: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What is about to be called. Written durably before the call.
+
+    An early call has an open branch and no `adopted_by`; a real call is born adopted, under a branch
+    that is confirmed from the start. `args` hold no secrets: what the policy redacts is already out,
+    and `redacted` says so. `call_deadline` is seconds since the epoch: after it the request can no
+    longer be travelling. `traceparent` is the W3C header of the span that made the call.
+    """
+
+    effect_id: str
+    branch_id: str
+    tool: str
+    schema_hash: str
+    policy_hash: str
+    effect: EffectClass
+    fingerprint: str
+    args: Mapping[str, Any]
+    idem_key: str
+    hypothesis: str
+    cause: str = ""
+    adopted_by: str | None = None
+    keyed: bool = False
+    redacted: bool = False
+    undo: UndoPlan | None = None
+    verify: VerifyPlan | None = None
+    call_deadline: float | None = None
+    reasons: tuple[str, ...] = ()
+    traceparent: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a call ended. `stage` is done, failed or unknown.
+
+    `result` is the tool's own return value where it is JSON, and `replayable` says that it is;
+    otherwise `result` is a description for people and the value cannot be handed out again.
+    """
+
+    stage: Stage
+    result: Any = None
+    replayable: bool = True
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectRow:
+    """One effect as stored. `rev` counts its transitions; times are seconds since the epoch."""
+
+    effect_id: str
+    branch_id: str
+    session_id: str
+    seq: int
+    tool: str
+    schema_hash: str
+    policy_hash: str
+    effect: EffectClass
+    fingerprint: str
+    args: Mapping[str, Any]
+    idem_key: str
+    keyed: bool
+    redacted: bool
+    stage: Stage
+    result: Any
+    replayable: bool
+    error: str
+    adopted_by: str | None
+    undo: UndoPlan | None
+    verify: VerifyPlan | None
+    comp_key: str | None
+    comp_args: Mapping[str, Any] | None
+    attempts: int
+    call_deadline: float | None
+    not_before: float | None
+    fence: int
+    rev: int
+    reasons: tuple[str, ...]
+    traceparent: str
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchRow:
+    """One hypothesis and how it was decided."""
+
+    branch_id: str
+    session_id: str
+    parent_id: str | None
+    hypothesis: str
+    state: BranchState
+    cause: str
+    decided_at: float | None
+    decided_fence: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """One logical run of an agent. `thread` is the conversation it belongs to."""
+
+    session_id: str
+    thread: str
+    tenant: str
+    owner: str
+    fence: int
+    lease_until: float
+    state: SessionState
+    decision: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """One transition: `subject` is a session, branch or effect id; `target` its new state."""
+
+    seq: int
+    at: float
+    session_id: str
+    subject: str
+    source: str
+    target: str
+    cause: str
+    fence: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionRow:
+    """How one speculation ended; for calibration and reports. Losing the last second of these is harmless.
+
+    Times in seconds. `outcome` is hit, late, miss, stale, cancelled, compensated or stuck.
+    """
+
+    speculation_id: str
+    session_id: str
+    tool: str
+    fingerprint: str
+    predictor: str
+    confidence: float
+    outcome: str
+    cause: str
+    at: float
+    runway: float = 0.0
+    saved: float = 0.0
+    wasted: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Every row, read in one transaction."""
+
+    sessions: tuple[SessionRow, ...]
+    branches: tuple[BranchRow, ...]
+    effects: tuple[EffectRow, ...]
+    events: tuple[EventRow, ...]
+    predictions: tuple[PredictionRow, ...] = ()

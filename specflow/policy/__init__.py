@@ -1,0 +1,1 @@
+"""JUDGED: what may run early, what must wait, what must be asked."""

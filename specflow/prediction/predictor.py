@@ -1,0 +1,60 @@
+"""What a predictor is: something that listens to one model turn and proposes calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from specflow.effects.registry import ToolRegistry
+from specflow.prediction.candidate import Proposal
+from specflow.prediction.chunk import Chunk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastCall:
+    """A call of an earlier turn with its result as the model saw it (text)."""
+
+    tool: str
+    args: dict[str, Any]
+    result: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryItem:
+    """One earlier message: role `user`, `assistant`, `system` or `tool`.
+
+    A `tool` item carries the call it answers in `call`; the text is the result the model saw.
+    """
+
+    role: str
+    text: str = ""
+    call: PastCall | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnContext:
+    """What is known before the model says its first word: the tools it has, and the conversation."""
+
+    tools: ToolRegistry
+    history: Sequence[HistoryItem] = field(default_factory=tuple)
+
+
+class Listener(Protocol):
+    """A predictor's ear for one model turn. Called for every chunk, so it must be cheap."""
+
+    def hear(self, chunk: Chunk) -> Iterable[Proposal]:
+        """What this chunk makes likely, or takes back. Usually nothing."""
+        ...
+
+
+class Predictor(Protocol):
+    """Makes a listener for each model turn; `name` is how policies, spans and reports call it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def listen(self, context: TurnContext) -> Listener:
+        """A fresh listener for a turn that is about to start."""
+        ...
