@@ -19,9 +19,11 @@ class CallContext:
 
     `deadline` is seconds on the runtime's monotonic clock; `fence` grows with every owner of the
     session, so that a service that checks it can refuse a zombie; `idempotency_key` is empty for reads.
+    `key_parameter` is the tool's parameter that takes the key, if it has one.
     """
 
     idempotency_key: str = ""
+    key_parameter: str = ""
     fence: int = 0
     deadline: float | None = None
     early: bool = False

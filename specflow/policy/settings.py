@@ -73,16 +73,21 @@ class Verify:
     arguments: Mapping[str, Expression]
 
 
+EARLY_TIMEOUT = 60.0
+"""Seconds after which an early call of a tool without a timeout is given up."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolSettings:
     """Everything about running one tool that is not a verdict. Times in seconds, money in USD.
 
     `reads` and `writes` are resource key templates such as `seat:{args.flight_id}`; None means
     undeclared, which overlaps everything. `retries` counts further attempts after the first and is
-    used for reads and keyed calls only.
+    used for reads and keyed calls only. `timeout` None: a real call waits as long as it would without
+    specflow; an early one is given up after `EARLY_TIMEOUT`.
     """
 
-    timeout: float = 10.0
+    timeout: float | None = None
     retries: int = 0
     backoff: float = 0.2
     match: Match = field(default_factory=Match)

@@ -1,0 +1,1 @@
+"""EXECUTED: the one door through which every tool call goes."""

@@ -1,0 +1,86 @@
+"""One call of a tool body: with a deadline it cannot outstay, and further tries where that is safe."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import tenacity
+
+from specflow.effects.call import Call
+from specflow.effects.tool import CallContext, Runner
+from specflow.errors import ToolTimeoutError
+
+log = logging.getLogger("specflow")
+GRACE = 1.0
+"""Seconds a cancelled tool gets to clean up before it is left behind."""
+
+_left_behind: set[asyncio.Task[Any]] = set()
+
+
+async def attempt(
+    runner: Runner,
+    call: Call,
+    context: CallContext,
+    *,
+    within: float | None = None,
+    retries: int = 0,
+    backoff: float = 0.2,
+) -> Any:
+    """Run the tool's body and return its value.
+
+    `within` seconds bound each try; `retries` further tries follow an ordinary exception after a pause
+    of `backoff` seconds, doubling. Only ask for retries where repeating is harmless.
+
+    Raises:
+        ToolTimeoutError: when a try did not end in time; the body was cancelled.
+        Exception: whatever the tool raised in its last try.
+    """
+    if retries == 0:
+        return await _once(runner, call, context, within)
+    async for chance in tenacity.AsyncRetrying(
+        stop=tenacity.stop_after_attempt(retries + 1),
+        wait=tenacity.wait_exponential(multiplier=backoff, max=max(backoff, 10.0)),
+        retry=tenacity.retry_if_exception_type(Exception),
+        sleep=asyncio.sleep,
+        reraise=True,
+    ):
+        with chance:
+            value = await _once(runner, call, context, within)
+    return value
+
+
+async def _once(runner: Runner, call: Call, context: CallContext, within: float | None) -> Any:
+    if within is None:
+        return await runner(call, context)
+    body = asyncio.ensure_future(runner(call, context))
+    try:
+        done, _ = await asyncio.wait({body}, timeout=within)
+    except asyncio.CancelledError:
+        await _stop(body, call)
+        raise
+    if done:
+        return body.result()
+    await _stop(body, call)
+    if body.done() and not body.cancelled() and body.exception() is None:
+        return body.result()  # it finished while being told to stop: a result is a result
+    raise ToolTimeoutError(
+        f"{call.tool} did not answer within {within:g} s",
+        hint="raise `timeout` in the policy, or look at the service",
+        tool=call.tool,
+        within=within,
+    )
+
+
+async def _stop(body: asyncio.Future[Any], call: Call) -> None:
+    """Cancel, and wait a moment; a body that ignores it is left behind rather than waited for."""
+    body.cancel()
+    await asyncio.wait({body}, timeout=GRACE)
+    if not body.done():
+        log.warning("%s ignores its cancellation and is left behind", call.tool)
+        if isinstance(body, asyncio.Task):
+            _left_behind.add(body)
+            body.add_done_callback(_left_behind.discard)
+    elif not body.cancelled():
+        body.exception()  # seen, so that asyncio does not report it as never retrieved

@@ -1,0 +1,269 @@
+"""The one place where a tool runs: the recorded outcome if there is one, else intent, act, outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from specflow.clock import Clock
+from specflow.effects.call import Call, digest
+from specflow.effects.tool import CallContext, Runner, ToolSpec
+from specflow.errors import ConflictError
+from specflow.execution.attempt import attempt
+from specflow.identity import IdSource
+from specflow.journal.port import Journal
+from specflow.journal.record import EffectRow, Intent, Lease, Outcome, UndoPlan, VerifyPlan
+from specflow.lifecycle import Stage
+from specflow.policy.settings import EARLY_TIMEOUT, ToolSettings
+from specflow.policy.verdict import Verdict
+from specflow.probe import reach
+
+ControlFlow = Callable[[BaseException], bool]
+"""Tells a framework's own control-flow exceptions (an interrupt) from failures of the tool."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One call to be made: what, under which verdict, how, and on whose behalf.
+
+    `adopted_by` is the identity of the real call; None makes it an early one, under an open branch.
+    """
+
+    call: Call
+    tool: ToolSpec
+    settings: ToolSettings
+    verdict: Verdict
+    runner: Runner
+    effect_id: str = ""
+    branch_id: str = ""
+    adopted_by: str | None = None
+    hypothesis: str = "real"
+    traceparent: str = ""
+
+    @property
+    def early(self) -> bool:
+        return self.adopted_by is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What came of an order. `replayed`: it was on record, and the tool was not called."""
+
+    value: Any
+    effect_id: str = ""
+    replayed: bool = False
+
+
+class Door:
+    """Runs tools. A call that may change the world is in the journal before it is made."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        ids: IdSource,
+        *,
+        control_flow: ControlFlow = lambda _error: False,
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._ids = ids
+        self._control_flow = control_flow
+
+    async def run(self, order: Order, lease: Callable[[], Awaitable[Lease]]) -> Done:
+        """Make the call and return its value.
+
+        `lease` is asked for only when the journal is needed.
+
+        Raises:
+            ConflictError: an earlier try of this very call has an unknown outcome.
+            JournalError: the intent could not be written; the tool was not called.
+            Exception: whatever the tool raised.
+        """
+        if not order.verdict.effect.writes:
+            return Done(value=await self._read(order))
+        adopted_by, twin = await self._on_record(order)
+        if twin is not None and twin.stage is not Stage.UNKNOWN:
+            return Done(value=recorded_value(twin), effect_id=twin.effect_id, replayed=True)
+        held = await lease()
+        if twin is not None:
+            return await self._again(order, held, twin)
+        return await self._write(order, held, adopted_by)
+
+    async def _read(self, order: Order) -> Any:
+        settings = order.settings
+        within = settings.timeout or (EARLY_TIMEOUT if order.early else None)
+        context = CallContext(early=order.early, deadline=self._deadline(within))
+        return await attempt(
+            order.runner,
+            order.call,
+            context,
+            within=within,
+            retries=settings.retries,
+            backoff=settings.backoff,
+        )
+
+    async def _on_record(self, order: Order) -> tuple[str | None, EffectRow | None]:
+        """The identity for a new row, and the row of an earlier try that settles or blocks this one.
+
+        A failed try (nothing happened) is neither adopted nor replayed: the next one has its own row.
+        """
+        if order.adopted_by is None:
+            return None, None
+        identity, tries = order.adopted_by, 0
+        while True:
+            row = await self._journal.adopted(identity)
+            if row is None:
+                return identity, None
+            if row.stage is not Stage.FAILED:
+                return identity, row
+            tries += 1
+            identity = digest(order.adopted_by, str(tries))
+
+    async def _write(self, order: Order, lease: Lease, adopted_by: str | None) -> Done:
+        settings = order.settings
+        within = settings.timeout or (EARLY_TIMEOUT if order.early else None)
+        effect_id = order.effect_id or self._ids.new("eff")
+        key = digest("key", lease.session_id, adopted_by or effect_id)
+        reach("intent.before")
+        await self._journal.intend(
+            lease,
+            Intent(
+                effect_id=effect_id,
+                branch_id=order.branch_id or self._ids.new("br"),
+                tool=order.tool.name,
+                schema_hash=order.tool.schema_hash,
+                policy_hash=order.verdict.policy_hash,
+                effect=order.verdict.effect,
+                fingerprint=order.call.fingerprint,
+                args=order.call.plain_args(),
+                idem_key=key,
+                keyed=bool(settings.idempotency_key),
+                hypothesis=order.hypothesis,
+                adopted_by=adopted_by,
+                undo=_undo_plan(settings),
+                verify=_verify_plan(settings),
+                call_deadline=self._clock.wall() + within if within is not None else None,
+                reasons=tuple(f"{reason.code}: {reason.message}" for reason in order.verdict.reasons),
+                traceparent=order.traceparent,
+            ),
+        )
+        reach("intent.committed")
+        return await self._act(order, lease, effect_id, key, within)
+
+    async def _again(self, order: Order, lease: Lease, twin: EffectRow) -> Done:
+        """The same real call once more, after a try whose outcome is unknown: only by its own key."""
+        if not twin.keyed:
+            raise ConflictError(
+                f"{order.call.tool} was called before and whether it happened is unknown "
+                f"(journal effect {twin.effect_id})",
+                hint=f"settle it with: specflow journal resolve {twin.effect_id}",
+                effect_id=twin.effect_id,
+            )
+        return await self._act(order, lease, twin.effect_id, twin.idem_key, order.settings.timeout)
+
+    async def _act(self, order: Order, lease: Lease, effect_id: str, key: str, within: float | None) -> Done:
+        settings = order.settings
+        context = CallContext(
+            idempotency_key=key,
+            key_parameter=settings.idempotency_key,
+            fence=lease.fence,
+            deadline=self._deadline(within),
+            early=order.early,
+        )
+        try:
+            reach("call.before")
+            value = await attempt(
+                order.runner,
+                order.call,
+                context,
+                within=within,
+                # Without a key a second try could be a second effect.
+                retries=settings.retries if settings.idempotency_key else 0,
+                backoff=settings.backoff,
+            )
+            reach("call.after")
+        except BaseException as error:
+            await _finish(self._journal.record(lease, effect_id, self._failure(order, error)))
+            raise
+        await _finish(self._journal.record(lease, effect_id, success(value)))
+        reach("outcome.committed")
+        return Done(value=value, effect_id=effect_id)
+
+    def _failure(self, order: Order, error: BaseException) -> Outcome:
+        annotation = order.tool.annotation
+        not_done = annotation is not None and isinstance(error, annotation.not_done)
+        # An interrupt means that the framework will run the body again from its first line.
+        certain = not_done or self._control_flow(error)
+        return Outcome(
+            stage=Stage.FAILED if certain else Stage.UNKNOWN, error=f"{type(error).__name__}: {error}"[:2000]
+        )
+
+    def _deadline(self, within: float | None) -> float | None:
+        return None if within is None else self._clock.monotonic() + within
+
+
+async def _finish(write: Awaitable[bool]) -> bool:
+    """Await a journal write to its end even while this task is being cancelled, then pass that on."""
+    task = asyncio.ensure_future(write)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()
+        raise
+
+
+def success(value: Any) -> Outcome:
+    """The outcome of a call that returned `value`.
+
+    A value that JSON does not give back as it was (a tuple, an object) cannot be handed out again.
+    """
+    try:
+        copied = json.loads(json.dumps(value, allow_nan=False))
+        if copied == value:
+            return Outcome(stage=Stage.DONE, result=copied)
+    except (TypeError, ValueError, RecursionError):
+        pass
+    return Outcome(stage=Stage.DONE, result=repr(value)[:10_000], replayable=False)
+
+
+def recorded_value(row: EffectRow) -> Any:
+    """The value on record.
+
+    Raises:
+        ConflictError: when there is none that could be handed out again.
+    """
+    if row.replayable and row.stage in {Stage.DONE, Stage.COMMITTED}:
+        return row.result
+    raise ConflictError(
+        f"{row.tool} was already called and is {row.stage} (journal effect {row.effect_id}); "
+        "its result cannot be given again",
+        hint="return plain JSON from tools that write",
+        effect_id=row.effect_id,
+    )
+
+
+def _undo_plan(settings: ToolSettings) -> UndoPlan | None:
+    undo = settings.undo
+    if undo is None:
+        return None
+    return UndoPlan(
+        tool=undo.tool,
+        arguments={name: expression.source for name, expression in undo.arguments.items()},
+        succeeded_when=undo.succeeded_when.source if undo.succeeded_when else "",
+        tolerates_missing=undo.tolerates_missing,
+    )
+
+
+def _verify_plan(settings: ToolSettings) -> VerifyPlan | None:
+    if settings.verify is None:
+        return None
+    return VerifyPlan(
+        tool=settings.verify.tool,
+        arguments={name: expression.source for name, expression in settings.verify.arguments.items()},
+    )

@@ -1,0 +1,1 @@
+"""LANGGRAPH: the only package that imports langgraph and langchain."""

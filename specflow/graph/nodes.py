@@ -1,0 +1,79 @@
+"""For hand-built graphs: a model node, a tool node, and an edge that gives every call a task of its own."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.tools import BaseTool
+from langgraph.graph import END
+from langgraph.prebuilt import ToolNode
+from langgraph.prebuilt.tool_node import ToolCallWithContext
+from langgraph.types import Send
+
+from specflow.graph.calling import ToolCalls
+from specflow.graph.hearing import listening, listening_sync
+from specflow.graph.host import Host
+from specflow.graph.place import messages_of
+
+
+def model_node(host: Host, call_model: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a node function that calls a model and returns `{"messages": [...]}`, a message or a list."""
+    if inspect.iscoroutinefunction(call_model):
+
+        @functools.wraps(call_model)
+        async def node(state: Any, *args: Any, **kwargs: Any) -> Any:
+            if host.off:
+                return await call_model(state, *args, **kwargs)
+            async with listening(host, messages_of(state), None) as hearing:
+                update = await call_model(state, *args, **kwargs)
+                hearing.answer = _answer(update)
+            return update
+
+        return node
+
+    @functools.wraps(call_model)
+    def node_sync(state: Any, *args: Any, **kwargs: Any) -> Any:
+        if host.off:
+            return call_model(state, *args, **kwargs)
+        with listening_sync(host, messages_of(state), None) as hearing:
+            update = call_model(state, *args, **kwargs)
+            hearing.answer = _answer(update)
+        return update
+
+    return node_sync
+
+
+def tool_node(host: Host, tools: Sequence[BaseTool | Callable[..., Any]], **options: Any) -> ToolNode:
+    """LangGraph's ToolNode, in which early work is adopted. `options` go to ToolNode."""
+    calls = ToolCalls(host)
+    node = ToolNode(list(tools), wrap_tool_call=calls.wrap, awrap_tool_call=calls.awrap, **options)
+    for tool in node.tools_by_name.values():
+        host.spec(tool)
+    return node
+
+
+def fan_out(state: Any, tools_node: str = "tools") -> list[Send] | str:
+    """The edge after the model: one task per tool call, or the end.
+
+    One task with several calls would run all of them again on every resume.
+    """
+    answer = next((item for item in reversed(messages_of(state)) if isinstance(item, AIMessage)), None)
+    if answer is None or not answer.tool_calls:
+        return END
+    return [
+        Send(
+            tools_node,
+            ToolCallWithContext(__type="tool_call_with_context", tool_call=call, state=state),
+        )
+        for call in answer.tool_calls
+    ]
+
+
+def _answer(update: Any) -> AIMessage | None:
+    if isinstance(update, AIMessage):
+        return update
+    return next((item for item in reversed(messages_of(update)) if isinstance(item, AIMessage)), None)

@@ -1,0 +1,140 @@
+"""LangChain tools as the core sees them, and the ways to run their bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from langchain_core.tools import BaseTool
+from langchain_core.tools import tool as make_tool
+from pydantic import BaseModel
+
+from specflow.effects.annotate import annotation_of
+from specflow.effects.call import Call
+from specflow.effects.tool import CallContext, Runner, ToolSpec
+from specflow.errors import AnnotationError
+from specflow.graph.compat import config_parameter
+from specflow.graph.intercept import Around, intercepted
+
+
+def as_tool(item: BaseTool | Callable[..., Any]) -> BaseTool:
+    """A LangChain tool: itself, or made of a plain function as `@tool` would.
+
+    Raises:
+        AnnotationError: for something that is neither.
+    """
+    if isinstance(item, BaseTool):
+        return item
+    if not callable(item):
+        raise AnnotationError(f"{item!r} is not a tool", hint="give functions or LangChain tools")
+    made = make_tool(item)
+    assert isinstance(made, BaseTool)
+    return made
+
+
+def specs_of(items: Iterable[BaseTool | Callable[..., Any]]) -> list[ToolSpec]:
+    """`spec_of` for several."""
+    return [spec_of(item) for item in items]
+
+
+def spec_of(item: BaseTool | Callable[..., Any]) -> ToolSpec:
+    """What the core needs to know of a tool.
+
+    Raises:
+        AnnotationError: when its arguments have no usable schema.
+    """
+    tool = as_tool(item)
+    annotation = annotation_of(tool) or annotation_of(item)
+    key_parameter = annotation.idempotency_key if annotation else ""
+    visible = tool.tool_call_schema
+    if isinstance(visible, dict):
+        parameters = dict(visible)
+        hidden: frozenset[str] = frozenset()
+    elif issubclass(visible, BaseModel):
+        parameters = visible.model_json_schema()
+        hidden = frozenset(_fields(tool.get_input_schema())) - frozenset(_fields(visible))
+    else:
+        raise AnnotationError(f"{tool.name}: arguments of type {visible!r} have no JSON Schema")
+    if key_parameter:
+        parameters = _without(parameters, key_parameter)
+    return ToolSpec(
+        name=tool.name,
+        description=tool.description or "",
+        parameters=parameters,
+        annotation=annotation,
+        injected=(hidden | _config_parameters(tool)) - {key_parameter},
+        runner=body_runner(tool),
+    )
+
+
+def body_runner(tool: BaseTool) -> Runner:
+    """Runs the tool by itself, outside any graph, and returns what its body returned.
+
+    Arguments are validated as LangChain would; an exception is an exception, even where the tool turns
+    it into a message for the model.
+    """
+
+    async def run(call: Call, context: CallContext) -> Any:
+        caught = _Caught()
+        copied = intercepted(tool, caught)
+        args = call.plain_args()
+        if context.key_parameter:
+            args[context.key_parameter] = context.idempotency_key
+        answer = await copied.ainvoke({"type": "tool_call", "name": tool.name, "args": args, "id": "early"})
+        if caught.error is not None:
+            raise caught.error
+        if not caught.ran:
+            # LangChain answered instead of the body: the arguments did not validate.
+            raise ValueError(str(getattr(answer, "content", answer)))
+        return caught.value
+
+    return run
+
+
+class _Caught(Around):
+    """Lets the body run and keeps what it returned or raised."""
+
+    def __init__(self) -> None:
+        self.ran = False
+        self.value: Any = None
+        self.error: Exception | None = None
+
+    async def around_async(self, args: dict[str, Any], body: Callable[..., Any]) -> Any:
+        try:
+            self.value = await body({})
+        except Exception as error:
+            self.error = error
+            raise
+        finally:
+            self.ran = True
+        return self.value
+
+    def around_sync(self, args: dict[str, Any], body: Callable[..., Any]) -> Any:
+        raise AssertionError("the early runner is asynchronous")
+
+
+def _fields(model: object) -> Iterable[str]:
+    return getattr(model, "model_fields", {})
+
+
+def _without(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object schema without one property."""
+    kept = {key: value for key, value in (schema.get("properties") or {}).items() if key != name}
+    required = [key for key in schema.get("required") or () if key != name]
+    trimmed = {**schema, "properties": kept}
+    trimmed.pop("required", None)
+    return {**trimmed, "required": required} if required else trimmed
+
+
+def _config_parameters(tool: BaseTool) -> frozenset[str]:
+    """Parameters through which the tool sees the run's config: it depends on more than its arguments."""
+    functions = [getattr(tool, "func", None), getattr(tool, "coroutine", None)]
+    if not any(functions):
+        # A hand-written class: its own methods, unless they are the stock ones.
+        functions = [
+            method
+            for method in (type(tool)._run, type(tool)._arun)  # noqa: SLF001 - the tool's own body
+            if not method.__module__.startswith("langchain_core.")
+        ]
+    found = {config_parameter(function) for function in functions if function is not None}
+    return frozenset(name for name in found if name)

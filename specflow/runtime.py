@@ -1,0 +1,264 @@
+"""The composition root: which adapter fills which protocol. What users hold is a `Runtime`."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from langchain_core.tools import BaseTool
+from langgraph.prebuilt import ToolNode
+
+from specflow.clock import Clock, SystemClock
+from specflow.effects.registry import ToolRegistry
+from specflow.effects.tool import ToolSpec
+from specflow.errors import ConfigurationError, SpecflowError
+from specflow.execution.door import Door
+from specflow.graph import nodes
+from specflow.graph.calling import ToolCalls
+from specflow.graph.compat import is_control_flow
+from specflow.graph.confirm import Answer
+from specflow.graph.host import Host
+from specflow.graph.middleware import SpecflowMiddleware
+from specflow.graph.tools import specs_of
+from specflow.identity import IdSource, RandomIds
+from specflow.journal.database import Durability
+from specflow.journal.event import Observer, Observers
+from specflow.journal.owner import owner_id
+from specflow.journal.port import Journal
+from specflow.journal.sql import SqlJournal
+from specflow.policy.load import load
+from specflow.policy.settings import Judge
+from specflow.policy.verdict import Speculate
+from specflow.prediction.partial_call import PartialCallPredictor
+from specflow.prediction.predictor import Predictor
+from specflow.prediction.sniffer import ReasoningSniffer
+from specflow.settlement.recover import Report, recover
+from specflow.settlement.rest import Settler
+from specflow.settlement.stored import compile_stored
+from specflow.settlement.undo import Undoer
+from specflow.speculation.parts import Mode, Parts
+from specflow.telemetry import observers as telemetry_observers
+
+log = logging.getLogger("specflow")
+
+ToolLike = BaseTool | Callable[..., Any]
+PolicyLike = str | Path | Sequence[str | Path] | Judge
+
+
+class Runtime:
+    """Speculation for the agents of this process.
+
+    `policy` is a YAML file, a directory, several of them, or a loaded policy; without one nothing
+    starts. `tools` are LangChain tools or plain functions. `journal` is a database URL
+    (`sqlite:///file.db`, `postgresql+psycopg://...`) or a journal. `mode` is `off`, `shadow`,
+    `canary:N%` or `on`. `context` is what policy conditions see as `context`: the host's configuration,
+    never anything a model or a tool said. `durability` is `process` (survives kill -9) or `power`
+    (survives a power cut).
+
+    Raises:
+        PolicyError: the policy is missing or broken; every finding is in the message.
+        JournalError: the journal's database cannot be used.
+        AnnotationError: a tool's annotations contradict each other.
+        ConfigurationError: an option has no such value.
+    """
+
+    def __init__(
+        self,
+        policy: PolicyLike,
+        *,
+        tools: Iterable[ToolLike],
+        journal: str | Journal = "sqlite:///specflow.db",
+        mode: str = "on",
+        context: Mapping[str, Any] | None = None,
+        predictors: Sequence[Predictor] | None = None,
+        observers: Iterable[Observer] = (),
+        telemetry: bool = True,
+        tenant: str = "",
+        durability: Durability = "power",
+        clock: Clock | None = None,
+        ids: IdSource | None = None,
+    ) -> None:
+        if isinstance(policy, str | Path | Sequence) and not policy:
+            raise ConfigurationError("no policy was given", hint="see docs: write a policy")
+        self.mode = mode
+        self.registry = ToolRegistry(specs_of(tools))
+        self.policy: Judge = _policy(policy, self.registry)
+        self.journal: Journal = (
+            SqlJournal.open(journal, durability=durability) if isinstance(journal, str) else journal
+        )
+        tracing = telemetry_observers(redact=self._redacted) if telemetry else ()
+        self.observers = Observers([*tracing, *observers])
+        self._owner = owner_id()
+        time_source = clock or SystemClock()
+        id_source = ids or RandomIds()
+
+        def key_parameter(tool: ToolSpec) -> str:
+            return self.policy.settings(tool).idempotency_key
+
+        undoer = Undoer(
+            self.journal,
+            self.registry,
+            time_source,
+            compile_stored,
+            observers=self.observers,
+            compensates=self._compensates,
+            key_parameter=key_parameter,
+        )
+        self._settler = Settler(
+            self.journal,
+            self.registry,
+            time_source,
+            compile_stored,
+            undoer,
+            key_parameter=key_parameter,
+        )
+        spans = tracing[0] if tracing else None
+        self.host = Host(
+            Parts(
+                surround=spans.attached if spans else lambda _id: nullcontext(),
+                traceparent=spans.traceparent if spans else lambda _id: "",
+                registry=self.registry,
+                judge=self.policy,
+                journal=self.journal,
+                door=Door(self.journal, time_source, id_source, control_flow=is_control_flow),
+                settler=self._settler,
+                clock=time_source,
+                ids=id_source,
+                predictors=tuple(
+                    predictors if predictors is not None else (ReasoningSniffer(), PartialCallPredictor())
+                ),
+                observers=self.observers,
+                mode=_mode(mode, self._owner),
+                context=dict(context or {}),
+                owner=self._owner,
+                tenant=tenant,
+            )
+        )
+        self._calls = ToolCalls(self.host)
+        log.info("%s", self)
+
+    # ------------------------------------------------------------------ ways into LangGraph
+
+    def middleware(self) -> SpecflowMiddleware:
+        """For `create_agent(model, tools, middleware=[rt.middleware()])`."""
+        return SpecflowMiddleware(self.host)
+
+    def model_node(self, call_model: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap the node of a hand-built graph that calls the model."""
+        return nodes.model_node(self.host, call_model)
+
+    def tool_node(self, tools: Sequence[ToolLike], **options: Any) -> ToolNode:
+        """LangGraph's ToolNode, in which early work is adopted; `options` go to ToolNode."""
+        return nodes.tool_node(self.host, tools, **options)
+
+    def fan_out(self, state: Any) -> Any:
+        """The conditional edge after the model: one task per tool call, or END. The node is `tools`."""
+        return nodes.fan_out(state)
+
+    def wrap_tool_call(self, request: Any, handler: Callable[[Any], Answer]) -> Answer:
+        """For a ToolNode of your own."""
+        return self._calls.wrap(request, handler)
+
+    async def awrap_tool_call(self, request: Any, handler: Callable[[Any], Any]) -> Answer:
+        """For a ToolNode of your own, asynchronously."""
+        return await self._calls.awrap(request, handler)
+
+    # ------------------------------------------------------------------ settlement
+
+    async def recover(self) -> Report:
+        """Bring to rest what processes that died have left in the journal, with the tools of this one."""
+        return await recover(self.journal, self._settler, owner=self._owner)
+
+    async def aclose(self) -> None:
+        """Settle what is open, write what is queued, let go of the database."""
+        await self.host.aclose()
+        await self.journal.aclose()
+        self.host.background.stop()
+
+    def close(self) -> None:
+        """The same for synchronous programs."""
+        self.host.close()
+        asyncio.run(self.journal.aclose())
+        self.host.background.stop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __str__(self) -> str:
+        """One line: what will run early, what is held and why, and the mode."""
+        early: list[str] = []
+        held: list[str] = []
+        for tool in self.registry:
+            word = self._word(tool)
+            (early if word == "early" else held).append(f"{tool.name}: {word}")
+        shown = f" ({', '.join(held)})" if held else ""
+        return f"{len(self.registry)} tools: {len(early)} early, {len(held)} held{shown}; mode: {self.mode}"
+
+    def _word(self, tool: ToolSpec) -> str:
+        if tool.injected:
+            return "injected state"
+        try:
+            verdict = self.policy.judge(tool, tool.call({}), context=self.host.parts.context)
+        except SpecflowError as error:
+            return error.code
+        return "early" if verdict.speculate is Speculate.NOW else verdict.effect.replace("_required", "")
+
+    def _redacted(self, tool: str) -> Sequence[str]:
+        """Paths of a tool's arguments and result that no trace may show."""
+        spec = self.registry.get(tool)
+        return self.policy.settings(spec).redact if spec is not None else ()
+
+    def _compensates(self, tool: str, compensator: str) -> bool:
+        spec = self.registry.get(tool)
+        if spec is None:
+            return False
+        undo = self.policy.settings(spec).undo
+        declared = undo.tool if undo is not None else ""
+        annotated = spec.annotation.undo if spec.annotation is not None else ""
+        return compensator in {declared, annotated}
+
+
+def default_predictors() -> tuple[Predictor, ...]:
+    """Fresh ones: what the reasoning says, and what the streamed arguments already are."""
+    return (ReasoningSniffer(), PartialCallPredictor())
+
+
+def _policy(policy: PolicyLike, registry: ToolRegistry) -> Judge:
+    if isinstance(policy, str | Path):
+        return load(policy, tools=registry)
+    if isinstance(policy, Sequence):
+        return load(list(policy), tools=registry)
+    return policy
+
+
+def _mode(mode: str, owner: str) -> Mode:
+    """`canary:10%` switches a fixed tenth of all processes on, chosen by a hash of their name."""
+    if mode.startswith("canary:"):
+        text = mode.removeprefix("canary:").removesuffix("%")
+        if not text.isdecimal() or int(text) > 100:
+            raise ConfigurationError(f"mode {mode!r} has no percentage", hint="for example canary:10%")
+        bucket = int(hashlib.sha256(owner.encode()).hexdigest(), 16) % 100
+        return Mode.ON if bucket < int(text) else Mode.OFF
+    try:
+        return Mode(mode)
+    except ValueError as error:
+        raise ConfigurationError(f"there is no mode {mode!r}", hint="off, shadow, canary:N% or on") from error

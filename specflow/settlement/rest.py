@@ -1,0 +1,146 @@
+"""Bringing one effect to rest: what follows from the branch's decision and from what is known.
+
+Never guessed: an unknown outcome is verified, repeated under its own key, undone by a compensator
+that tolerates that nothing happened, or stuck.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from specflow.clock import Clock
+from specflow.effects.call import Call
+from specflow.effects.registry import ToolRegistry
+from specflow.effects.tool import CallContext, ToolSpec
+from specflow.errors import SpecflowError
+from specflow.execution.attempt import attempt
+from specflow.execution.door import success
+from specflow.journal.port import Journal
+from specflow.journal.record import EffectRow, Lease, Outcome
+from specflow.lifecycle import BranchState, Stage
+from specflow.probe import reach
+from specflow.settlement.undo import Compile, Undoer
+
+LOST = "the process ended before an outcome was written"
+"""Error text of an effect whose caller died: unlike a raised error, nobody was told anything."""
+
+VERIFY_TIMEOUT = 30.0
+
+
+class Settler:
+    """Decides and does what an effect still needs."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        registry: ToolRegistry,
+        clock: Clock,
+        compile_text: Compile,
+        undoer: Undoer,
+        *,
+        key_parameter: Callable[[ToolSpec], str] = lambda _tool: "",
+    ) -> None:
+        self._journal = journal
+        self._registry = registry
+        self._clock = clock
+        self._compile = compile_text
+        self._undoer = undoer
+        self._key_parameter = key_parameter
+
+    async def rest(self, lease: Lease, row: EffectRow, *, cause: str, speculation_id: str = "") -> Stage:
+        """Bring `row` to rest as its branch was decided; returns the stage it then has.
+
+        A branch still open counts as undecided: nothing is done.
+        """
+        state = await self._journal.branch_state(row.branch_id)
+        if row.stage is Stage.INTENDED:
+            await self._journal.record(lease, row.effect_id, Outcome(stage=Stage.UNKNOWN, error=LOST))
+            row = await self._reread(row)
+        if state == BranchState.CONFIRMED:
+            return await self._keep(lease, row)
+        if state == BranchState.ABORTED:
+            return await self._take_back(lease, row, cause, speculation_id)
+        return row.stage
+
+    async def _keep(self, lease: Lease, row: EffectRow) -> Stage:
+        if row.stage is Stage.COMPENSATING:
+            return await self._undoer.undo(lease, row, cause="saga")
+        if row.stage is Stage.UNKNOWN:
+            row = await self._resolve(lease, row, repeat=row.error == LOST)
+        if row.stage is Stage.DONE:
+            await self._journal.move(lease, row.effect_id, Stage.DONE, Stage.COMMITTED, cause="settled")
+            return Stage.COMMITTED
+        return row.stage
+
+    async def _take_back(self, lease: Lease, row: EffectRow, cause: str, speculation_id: str) -> Stage:
+        if row.stage is Stage.UNKNOWN and not self._undo_tolerates_missing(row):
+            row = await self._resolve(lease, row, repeat=False)
+        if row.stage in {Stage.DONE, Stage.UNKNOWN, Stage.COMPENSATING}:
+            return await self._undoer.undo(lease, row, cause=cause, speculation_id=speculation_id)
+        return row.stage
+
+    def _undo_tolerates_missing(self, row: EffectRow) -> bool:
+        undo = row.undo
+        if undo is None or not undo.tolerates_missing:
+            return False
+        try:
+            return not any("result" in self._compile(text).roots for text in undo.arguments.values())
+        except SpecflowError:
+            return False
+
+    async def _resolve(self, lease: Lease, row: EffectRow, *, repeat: bool) -> EffectRow:
+        """Find out whether an unknown effect happened; stuck when nobody can tell."""
+        try:
+            outcome = await self._find_out(lease, row, repeat=repeat)
+        except Exception as error:  # noqa: BLE001 - whatever a tool raises here, the answer is: not known
+            outcome = None
+            reason = f"finding out whether it happened failed: {type(error).__name__}: {error}"[:2000]
+        else:
+            reason = f"whether {row.tool} happened is unknown, and it offers no way to find out"
+        if outcome is None:
+            await self._journal.move(
+                lease, row.effect_id, Stage.UNKNOWN, Stage.STUCK, cause="unresolved", error=reason
+            )
+        else:
+            await self._journal.record(lease, row.effect_id, outcome)
+        return await self._reread(row)
+
+    async def _find_out(self, lease: Lease, row: EffectRow, *, repeat: bool) -> Outcome | None:
+        if row.verify is not None:
+            await self._until_it_cannot_travel(row)
+            reach("verify.before")
+            answer = await self._ask(row)
+            reach("verify.after")
+            if answer is None:
+                return Outcome(stage=Stage.FAILED, error="verified: it did not happen")
+            return success(answer)
+        spec = self._registry.get(row.tool)
+        if repeat and row.keyed and spec is not None and spec.runner is not None:
+            # Decided and keyed: the same key once more has the effect exactly once.
+            context = CallContext(
+                idempotency_key=row.idem_key, key_parameter=self._key_parameter(spec), fence=lease.fence
+            )
+            call = Call(tool=row.tool, args=row.args)
+            return success(await attempt(spec.runner, call, context, within=VERIFY_TIMEOUT))
+        return None
+
+    async def _until_it_cannot_travel(self, row: EffectRow) -> None:
+        """A verify may be overtaken by the request it asks about: wait until that has timed out."""
+        if row.call_deadline is not None:
+            await asyncio.sleep(max(0.0, row.call_deadline - self._clock.wall()))
+
+    async def _ask(self, row: EffectRow) -> Any:
+        plan = row.verify
+        assert plan is not None
+        spec = self._registry.require(plan.tool)
+        if spec.runner is None:
+            raise SpecflowError(f"{plan.tool} cannot be run in this process")
+        names: Mapping[str, Any] = {"args": dict(row.args), "key": row.idem_key}
+        args = {name: self._compile(text).evaluate(names) for name, text in plan.arguments.items()}
+        call = Call(tool=plan.tool, args=args)
+        return await attempt(spec.runner, call, CallContext(compensating=True), within=VERIFY_TIMEOUT)
+
+    async def _reread(self, row: EffectRow) -> EffectRow:
+        return await self._journal.effect(row.effect_id) or row

@@ -1,0 +1,148 @@
+"""One event loop on a thread of its own: how synchronous callers use the asynchronous core.
+
+The caller's thread waits and serves: tool bodies of its real run are executed on it, so that thread
+locals, context variables and connections bound to the thread are as they would be without specflow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from specflow.errors import ConfigurationError
+
+T = TypeVar("T")
+Job = Callable[[], None]
+
+
+class Caller:
+    """The waiting thread, as seen from the loop."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+
+    async def run(self, body: Callable[[], T]) -> T:
+        """Execute `body` on the waiting thread and return its value."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def job() -> None:
+            try:
+                value = body()
+            except BaseException as error:  # noqa: BLE001 - handed over to the awaiting side
+                loop.call_soon_threadsafe(_fail, answer, error)
+            else:
+                loop.call_soon_threadsafe(_succeed, answer, value)
+
+        self._jobs.put(job)
+        return await answer
+
+    def serve(self, until: Future[Any]) -> None:
+        """Run what the loop asks for until the future is done."""
+        until.add_done_callback(lambda _done: self._jobs.put(None))
+        while (job := self._jobs.get()) is not None:
+            job()
+
+
+class Background:
+    """Starts its loop on first use; after a fork the child gets one of its own."""
+
+    def __init__(self, name: str = "specflow") -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop, started when it is not running yet."""
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
+                loop = asyncio.new_event_loop()
+                started = threading.Event()
+                thread = threading.Thread(
+                    target=self._main, args=(loop, started), name=self._name, daemon=True
+                )
+                thread.start()
+                started.wait()
+                self._loop, self._thread, self._pid = loop, thread, os.getpid()
+            return self._loop
+
+    @property
+    def peek(self) -> asyncio.AbstractEventLoop | None:
+        """The loop if it is running, without starting it."""
+        return self._loop if self._pid == os.getpid() else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop was ever needed in this process."""
+        return self._loop is not None and self._pid == os.getpid()
+
+    @staticmethod
+    def _main(loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:
+        asyncio.set_event_loop(loop)
+        loop.call_soon(started.set)
+        loop.run_forever()
+        loop.close()
+
+    def run(self, make: Callable[[Caller], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on the loop and wait for it, serving the bodies it wants run here.
+
+        Raises:
+            ConfigurationError: on the loop's own thread, where waiting would never end.
+        """
+        loop = self.loop
+        if threading.current_thread() is self._thread:
+            raise ConfigurationError(
+                "a synchronous call from inside specflow's own loop would wait for itself",
+                hint="use the asynchronous form in tools that run early",
+            )
+        caller = Caller()
+        future = asyncio.run_coroutine_threadsafe(make(caller), loop)
+        try:
+            caller.serve(future)
+        except BaseException:
+            future.cancel()
+            raise
+        return future.result()
+
+    def call(self, body: Callable[[], T]) -> T:
+        """Run a plain function on the loop and wait for its value."""
+
+        async def on_loop() -> T:
+            return body()
+
+        return self.run(lambda _caller: on_loop())
+
+    def post(self, body: Callable[[], object]) -> None:
+        """Run a plain function on the loop soon, in order, without waiting."""
+        self.loop.call_soon_threadsafe(body)
+
+    def stop(self) -> None:
+        """End the loop and its thread."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            alive = loop is not None and self._pid == os.getpid()
+            self._loop = self._thread = None
+        if alive and loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(timeout=5)
+
+
+def _succeed(answer: asyncio.Future[T], value: T) -> None:
+    if not answer.done():
+        answer.set_result(value)
+
+
+def _fail(answer: asyncio.Future[T], error: BaseException) -> None:
+    if answer.done():
+        return
+    if isinstance(error, StopIteration):
+        error = RuntimeError(f"the tool raised {error!r}")  # a future cannot carry StopIteration
+    answer.set_exception(error)

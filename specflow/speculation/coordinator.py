@@ -1,0 +1,225 @@
+"""The life of a call, from top to bottom. Read this first.
+
+    predicted -> judged -> intended -> executed -> adopted (committed) | missed (compensated | cancelled)
+
+A model turn is heard chunk by chunk. What the predictors propose is judged by the policy and weighed by
+the gate, and what passes is started under a branch of its own (`launch`). When the real run arrives at
+the same call it adopts that work instead of starting it again (`adopt`). What it does not adopt is
+cancelled or undone (`retire`). The real run always decides: speculation changes when work starts, never
+which work counts.
+
+One coordinator belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from specflow.effects.call import Call
+from specflow.effects.kind import EffectClass
+from specflow.errors import RefusedError
+from specflow.execution.door import Order
+from specflow.journal.event import EventKind
+from specflow.policy.verdict import Asking, Speculate, Verdict
+from specflow.prediction.candidate import Retraction
+from specflow.prediction.chunk import Chunk
+from specflow.prediction.predictor import TurnContext
+from specflow.speculation.adopt import Adopter, Ending, RealCall
+from specflow.speculation.launch import Launcher, footprint_of
+from specflow.speculation.match import match_key
+from specflow.speculation.parts import Mode, Parts
+from specflow.speculation.retire import Retirer
+from specflow.speculation.session import Session, SessionKey
+from specflow.speculation.tell import Teller
+from specflow.speculation.turn import Turn
+
+
+class Coordinator:
+    """Runs ahead of agents on one event loop, and hands them what turns out right."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._sessions: dict[SessionKey, Session] = {}
+        self._tell = Teller(parts)
+        self._retirer = Retirer(parts, self._tell)
+        self._launcher = Launcher(parts, self._tell, self._retirer)
+        self._adopter = Adopter(parts, self._tell, self._retirer)
+
+    def session(self, key: SessionKey) -> Session:
+        """The session of that key, made when there is none."""
+        if key not in self._sessions:
+            parts = self._parts
+            self._sessions[key] = Session(
+                key, parts.journal, parts.settler, parts.ids, owner=parts.owner, tenant=parts.tenant
+            )
+        return self._sessions[key]
+
+    # ------------------------------------------------------------------ a model turn
+
+    def begin_turn(
+        self, session: Session, context: TurnContext, spawn: contextvars.Context, *, lane: str = ""
+    ) -> Turn:
+        """A model is about to be called. What its earlier turns left unadopted ends here.
+
+        `lane` tells agents that run side by side in one session apart; `spawn` is the context in which
+        early calls of this turn run.
+        """
+        self._retirer.unadopted(session, "turn_ended", lane=lane)
+        now = self._parts.clock.monotonic()
+        session.writes.forget_before(min([now, *(item.started for item in session.pending)]))
+        turn = Turn(
+            turn_id=self._parts.ids.new("turn"),
+            lane=lane,
+            session=session,
+            context=context,
+            spawn=spawn,
+            started=now,
+        )
+        self._tell.see(
+            EventKind.TURN_STARTED, session, turn_id=turn.turn_id, facts={"tools": len(context.tools)}
+        )
+        if self._parts.mode is not Mode.OFF:
+            turn.listen(self._parts.predictors)
+        return turn
+
+    def hear(self, turn: Turn, chunk: Chunk) -> None:
+        """The model said something more. Cheap unless a predictor makes a call of it."""
+        if turn.ended:
+            return
+        for proposal in turn.hear(chunk):
+            if isinstance(proposal, Retraction):
+                self._launcher.withdraw(turn, proposal)
+            else:
+                self._launcher.consider(turn, proposal)
+
+    def end_turn(self, turn: Turn, calls: Sequence[Call], cause: str = "") -> None:
+        """The message is there (`calls` are what it asks for), or the model failed (`cause` says how).
+
+        Of what was started, the calls of the message wait for their adoption; the rest ends.
+        """
+        if turn.ended:
+            return
+        turn.ended = True
+        session = turn.session
+        wanted = {self._key(call) for call in calls}
+        for speculation in session.pending:
+            speculation.expected = speculation.expected or speculation.key in wanted
+        self._retirer.unadopted(session, cause or "mismatch", lane=turn.lane, spare_expected=True)
+        facts = {"calls": len(calls), "launched": turn.launched, "proposed": turn.proposed}
+        self._tell.see(EventKind.TURN_ENDED, session, turn_id=turn.turn_id, cause=cause, facts=facts)
+
+    # ------------------------------------------------------------------ a real call
+
+    def verdict(self, call: Call) -> Verdict:
+        """What the policy says about a call."""
+        parts = self._parts
+        return parts.judge.judge(parts.registry.get(call.tool), call, context=parts.context)
+
+    async def real_call(self, session: Session, real: RealCall) -> Any:
+        """The real run wants this call now: adopt it, or make it. Returns the tool's own value.
+
+        Raises:
+            RefusedError: the policy denies it, or it needs a person's yes and has none.
+            ConflictError: an effect in its way is not settled.
+            Exception: whatever the tool raised.
+        """
+        clock = self._parts.clock
+        verdict = self.verdict(real.call)
+        started = clock.monotonic()
+        about = {"call": real.call, "call_id": real.call_id, "verdict": verdict}
+        self._tell.see(EventKind.CALL_STARTED, session, **about)
+        ending = Ending() if verdict.speculate is Speculate.NOW else Ending(outcome="held")
+        try:
+            _admit(verdict, real)
+            await session.ready()
+            return await self._answer(session, real, verdict, ending)
+        except BaseException as error:
+            ending.error = f"{type(error).__name__}: {error}"
+            if isinstance(error, RefusedError):
+                ending.outcome = "refused"
+            raise
+        finally:
+            self._tell.see(
+                EventKind.CALL_ENDED,
+                session,
+                **about,
+                outcome=ending.outcome,
+                error=ending.error,
+                speculation_id=ending.speculation_id,
+                facts={"seconds": clock.monotonic() - started, **ending.facts},
+            )
+
+    async def _answer(self, session: Session, real: RealCall, verdict: Verdict, ending: Ending) -> Any:
+        key = self._key(real.call)
+        early = await self._adopter.find(session, key, real, ending)
+        if early is not None:
+            # A private copy: whoever changes the result changes only their own.
+            return copy.deepcopy(early.value)
+        parts, clock = self._parts, self._parts.clock
+        settings = parts.judge.settings(real.tool)
+        footprint = footprint_of(settings, real.call.args, verdict)
+        # Announced first, so that no early write can start in its way while the way is being cleared.
+        session.in_flight.append(footprint)
+        span = None
+        try:
+            await self._retirer.clear_way(session, footprint, key)
+            if verdict.effect.writes:
+                span = session.writes.begin(footprint, clock.monotonic())
+            order = Order(
+                call=real.call,
+                tool=real.tool,
+                settings=settings,
+                verdict=verdict,
+                runner=real.runner,
+                adopted_by=real.identity,
+                traceparent=parts.traceparent(real.call_id),
+            )
+            done = await parts.door.run(order, session.lease)
+        finally:
+            session.in_flight.remove(footprint)
+            if span is not None:
+                session.writes.end(span, clock.monotonic())
+        if done.replayed:
+            ending.outcome = "replayed"
+        return done.value
+
+    # ------------------------------------------------------------------ the end
+
+    async def finish(self, session: Session, lane: str, cause: str) -> None:
+        """An agent of the session is done. When nothing else goes on in it, the session is settled."""
+        self._retirer.unadopted(session, cause, lane=lane)
+        if not session.in_flight and not len(session.pending):
+            await self.settle(session, cause)
+
+    async def settle(self, session: Session, cause: str = "run_ended") -> None:
+        """The run is over: end what is left, wait until it is undone, close the session in the journal."""
+        self._retirer.unadopted(session, cause)
+        await session.close()
+        if self._sessions.get(session.key) is session:
+            del self._sessions[session.key]
+        self._tell.see(EventKind.SETTLED, session, cause=cause)
+
+    async def aclose(self) -> None:
+        """Settle every session."""
+        for session in tuple(self._sessions.values()):
+            await self.settle(session, "shutdown")
+
+    def _key(self, call: Call) -> str:
+        tool = self._parts.registry.get(call.tool)
+        if tool is None:
+            return call.fingerprint
+        match = self._parts.judge.settings(tool).match
+        return match_key(call, match, writes=match.mode != "exact" and self.verdict(call).effect.writes)
+
+
+def _admit(verdict: Verdict, real: RealCall) -> None:
+    """# INVARIANT: nothing that the policy denies, or that a person must approve and has not, is run."""
+    why = "; ".join(f"{reason.code}: {reason.message}" for reason in verdict.reasons)
+    if verdict.effect is EffectClass.DENY:
+        raise RefusedError(f"the policy denies {real.call.tool}: {why}", tool=real.call.tool)
+    asks = verdict.effect is EffectClass.CONFIRMATION_REQUIRED and verdict.confirm is Asking.ASK
+    if asks and not real.approved:
+        raise RefusedError(f"{real.call.tool} needs a person's approval: {why}", tool=real.call.tool)

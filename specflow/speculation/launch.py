@@ -1,0 +1,174 @@
+"""JUDGED, INTENDED, EXECUTED: from a proposed call to work that is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from specflow.effects.footprint import Keys, keys, overlap
+from specflow.execution.door import Done, Order
+from specflow.journal.event import EventKind
+from specflow.policy.settings import ToolSettings
+from specflow.policy.verdict import Speculate, Verdict
+from specflow.prediction.candidate import Candidate, Retraction
+from specflow.speculation.gate import obstacle
+from specflow.speculation.match import match_key
+from specflow.speculation.parts import Mode, Parts
+from specflow.speculation.pending import Speculation
+from specflow.speculation.retire import Retirer
+from specflow.speculation.session import Session
+from specflow.speculation.tell import Teller
+from specflow.speculation.turn import Turn
+
+
+class Launcher:
+    """Starts what the policy allows and the gate finds worth it."""
+
+    def __init__(self, parts: Parts, tell: Teller, retirer: Retirer) -> None:
+        self._parts = parts
+        self._tell = tell
+        self._retirer = retirer
+
+    def consider(self, turn: Turn, candidate: Candidate) -> None:
+        """Judge a proposed call, and start it or say why not."""
+        parts, session, call = self._parts, turn.session, candidate.call
+        turn.proposed += 1
+        self._tell.proposed(turn, candidate)
+        tool = parts.registry.get(call.tool)
+        if tool is None or tool.runner is None or tool.problems(call.args):
+            return self._tell.withheld(turn, candidate, None, "invalid")
+        settings = parts.judge.settings(tool)
+        if tool.injected - {settings.idempotency_key}:
+            # It depends on state that only the real run has.
+            return self._tell.withheld(turn, candidate, None, "injected")
+        verdict = parts.judge.judge(tool, call, context=parts.context, tainted=candidate.tainted)
+        key = match_key(call, settings.match, writes=verdict.effect.writes)
+        known = session.pending.first(key)
+        if known is not None:
+            known.supporters.add(candidate.predictor)
+            return self._tell.withheld(turn, candidate, verdict, "duplicate")
+        footprint = footprint_of(settings, call.args, verdict)
+        cause = self._reason_to_wait(turn, candidate, settings, verdict, footprint)
+        if cause:
+            return self._tell.withheld(turn, candidate, verdict, cause)
+        return self._launch(
+            turn,
+            Speculation(
+                speculation_id=parts.ids.new("spec"),
+                effect_id=parts.ids.new("eff"),
+                branch_id=parts.ids.new("br"),
+                turn_id=turn.turn_id,
+                lane=turn.lane,
+                key=key,
+                candidate=candidate,
+                tool=tool,
+                settings=settings,
+                verdict=verdict,
+                footprint=footprint,
+                started=parts.clock.monotonic(),
+                supporters={candidate.predictor},
+            ),
+        )
+
+    def withdraw(self, turn: Turn, retraction: Retraction) -> None:
+        """A predictor takes a call back; without other supporters its work ends."""
+        for speculation in turn.session.pending:
+            same = speculation.turn_id == turn.turn_id and speculation.call == retraction.call
+            if same and retraction.predictor in speculation.supporters:
+                speculation.supporters.discard(retraction.predictor)
+                if not speculation.supporters:
+                    self._retirer.retire(turn.session, speculation, f"retracted: {retraction.reason}")
+
+    def _reason_to_wait(
+        self, turn: Turn, candidate: Candidate, settings: ToolSettings, verdict: Verdict, footprint: Keys
+    ) -> str:
+        session = turn.session
+        if verdict.speculate is not Speculate.NOW:
+            return "policy"
+        if verdict.predictors is not None and candidate.predictor not in verdict.predictors:
+            return "predictor"
+        if verdict.effect.writes:
+            barred = self._reason_not_to_write(session, candidate, settings, footprint)
+            if barred:
+                return barred
+        barred = obstacle(
+            candidate,
+            verdict,
+            settings,
+            self._parts.judge.budgets,
+            running=(item for item in session.pending if item.running),
+            launched_in_turn=turn.launched,
+            wasted_usd=session.wasted_usd,
+        )
+        return barred or ("mode" if self._parts.mode is Mode.SHADOW else "")
+
+    def _reason_not_to_write(
+        self, session: Session, candidate: Candidate, settings: ToolSettings, footprint: Keys
+    ) -> str:
+        if settings.undo is None:
+            return "no_undo"
+        if any(item.tool.name == candidate.call.tool for item in session.stuck.values()):
+            return "stuck"
+        # Neither a real call in flight nor another write may meet what may still be undone.
+        others = [item.footprint for item in session.pending if item.writes]
+        nearby = (*others, *session.in_flight, *session.undoing.values())
+        return "conflict" if any(overlap(footprint, other) for other in nearby) else ""
+
+    def _launch(self, turn: Turn, speculation: Speculation) -> None:
+        session = turn.session
+        turn.launched += 1
+        session.pending.register(speculation)
+        self._retirer.began(session, speculation)
+        self._tell.of(EventKind.LAUNCHED, session, speculation)
+        speculation.work = asyncio.get_running_loop().create_task(
+            self._run_early(session, speculation), context=turn.spawn.copy()
+        )
+        speculation.work.add_done_callback(_seen)
+
+    async def _run_early(self, session: Session, speculation: Speculation) -> Done:
+        runner = speculation.tool.runner
+        assert runner is not None
+        parts = self._parts
+        outcome, error_text = "cancelled", ""
+        try:
+            await session.ready()
+            self._tell.of(EventKind.RUN_STARTED, session, speculation)
+            order = Order(
+                call=speculation.call,
+                tool=speculation.tool,
+                settings=speculation.settings,
+                verdict=speculation.verdict,
+                runner=runner,
+                effect_id=speculation.effect_id,
+                branch_id=speculation.branch_id,
+                hypothesis=f"next call, by {speculation.candidate.predictor}",
+                traceparent=parts.traceparent(speculation.speculation_id),
+            )
+            with parts.surround(speculation.speculation_id):
+                done = await parts.door.run(order, session.lease)
+            outcome = "ok"
+        except Exception as error:
+            outcome, error_text = "error", f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            speculation.finished = parts.clock.monotonic()
+            self._tell.of(EventKind.RUN_ENDED, session, speculation, outcome=outcome, error=error_text)
+        return done
+
+
+def footprint_of(settings: ToolSettings, args: Mapping[str, Any], verdict: Verdict) -> Keys:
+    """What a call touches: for a write what it writes and reads, for a read what it reads."""
+    reads = keys(settings.reads, args)
+    if not verdict.effect.writes:
+        return reads
+    writes = keys(settings.writes, args)
+    if writes is None:
+        return None
+    return writes | (reads or frozenset())
+
+
+def _seen(work: asyncio.Task[Done]) -> None:
+    # Retrieved here, so that asyncio does not report a failed guess that nobody adopted.
+    if not work.cancelled():
+        work.exception()

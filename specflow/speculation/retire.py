@@ -1,0 +1,155 @@
+"""MISSED: what the real run did not adopt is cancelled (a read) or compensated (a write)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from specflow.effects.footprint import Keys, overlap
+from specflow.errors import ConflictError, SpecflowError
+from specflow.journal.event import Outcomes
+from specflow.lifecycle import Stage
+from specflow.probe import reach
+from specflow.speculation.freshness import WriteSpan
+from specflow.speculation.parts import Parts
+from specflow.speculation.pending import Speculation, Standing
+from specflow.speculation.session import Session
+from specflow.speculation.tell import Teller
+
+log = logging.getLogger("specflow")
+
+
+class Retirer:
+    """Ends speculations that nobody will adopt, and clears their effects out of the real run's way."""
+
+    def __init__(self, parts: Parts, tell: Teller) -> None:
+        self._parts = parts
+        self._tell = tell
+        self._spans: dict[Speculation, WriteSpan] = {}
+
+    def began(self, session: Session, speculation: Speculation) -> None:
+        """An early write is launched: from now on it can be met by reads."""
+        if speculation.writes:
+            self._spans[speculation] = session.writes.begin(speculation.footprint, speculation.started)
+
+    def adopted(self, session: Session, speculation: Speculation) -> None:
+        """The early write is the session's own now; it happened when it returned."""
+        span = self._spans.pop(speculation, None)
+        if span is not None:
+            session.writes.end(span, speculation.finished or self._parts.clock.monotonic())
+
+    def unadopted(
+        self, session: Session, cause: str, *, lane: str | None = None, spare_expected: bool = False
+    ) -> None:
+        """End what is live and not adopted, of one lane or of all; reads may be kept for a later turn."""
+        now = self._parts.clock.monotonic()
+        for speculation in session.pending:
+            if lane is not None and speculation.lane != lane:
+                continue
+            if spare_expected and speculation.expected:
+                continue
+            ttl = speculation.settings.ttl
+            keeps = not speculation.writes and ttl is not None and now - speculation.started < ttl
+            # INVARIANT: a write never outlives its turn, whatever its settings.
+            if not (keeps and cause in {"mismatch", "turn_ended"}):
+                self.retire(session, speculation, cause)
+
+    def retire(self, session: Session, speculation: Speculation, cause: str) -> bool:
+        """End a live speculation. False when it is not live any more.
+
+        Returns at once; undoing goes on in a task that the session waits for.
+        """
+        if not session.pending.take(speculation, Standing.RETIRED):
+            return False
+        self.dispose(session, speculation, cause)
+        return True
+
+    def dispose(self, session: Session, speculation: Speculation, cause: str) -> None:
+        """Cancel or take back the work of a speculation that is out of the table."""
+        session.wasted_usd += speculation.settings.cost_usd
+        if speculation.writes:
+            task = asyncio.get_running_loop().create_task(self._take_back(session, speculation, cause))
+            session.undoing[task] = speculation.footprint
+            task.add_done_callback(lambda done: _forget(session, done))
+            return
+        if speculation.work is not None:
+            speculation.work.cancel()
+        outcome = Outcomes.STALE if cause == "stale" else Outcomes.CANCELLED
+        self._tell.resolved(session, speculation, outcome, cause)
+
+    async def clear_way(self, session: Session, keys: Keys, own_key: str) -> None:
+        """Before a real call: abort early writes that overlap it, and wait until they are undone.
+
+        Raises:
+            ConflictError: that takes longer than `conflict_wait`, or the early twin of this very call
+                is stuck: whether it happened is not known, so it must not be made beside it.
+        """
+        for speculation in session.pending:
+            if speculation.writes and overlap(keys, speculation.footprint):
+                self.retire(session, speculation, "conflict")
+        in_the_way = [task for task, footprint in session.undoing.items() if overlap(keys, footprint)]
+        if in_the_way:
+            _, pending = await asyncio.wait(in_the_way, timeout=self._parts.conflict_wait)
+            if pending:
+                raise ConflictError(
+                    f"an early write is still being undone after {self._parts.conflict_wait:g} s "
+                    f"(journal session {session.session_id})",
+                    hint=f"look at it with: specflow journal show {session.session_id}",
+                    session_id=session.session_id,
+                )
+        twin = session.stuck.get(own_key)
+        if twin is not None:
+            raise ConflictError(
+                f"{twin.tool.name} was started early with these arguments and is stuck "
+                f"(journal effect {twin.effect_id})",
+                hint=f"settle it with: specflow journal resolve {twin.effect_id}",
+                effect_id=twin.effect_id,
+            )
+
+    async def _take_back(self, session: Session, speculation: Speculation, cause: str) -> None:
+        """Wait for the write (a write in flight cannot be called back), abort its branch, undo it."""
+        if speculation.work is not None:
+            # INVARIANT: a write is never cancelled in flight; its outcome would be unknown.
+            await asyncio.wait({speculation.work})
+        try:
+            stage = await self._undo(session, speculation, cause)
+        except SpecflowError as error:
+            log.error("early %s is not undone: %s", speculation.tool.name, error)  # noqa: TRY400 - the world's fault, said in one line
+            stage, cause = Stage.STUCK, f"{cause}; {error}"
+        if stage is Stage.STUCK:
+            session.stuck[speculation.key] = speculation
+            outcome = Outcomes.STUCK
+        elif stage is Stage.COMMITTED:
+            return self._kept(session, speculation)
+        else:
+            outcome = Outcomes.COMPENSATED if stage is Stage.COMPENSATED else Outcomes.CANCELLED
+            span = self._spans.pop(speculation, None)
+            if span is not None:
+                session.writes.end(span, self._parts.clock.monotonic())
+        return self._tell.resolved(session, speculation, outcome, cause)
+
+    def _kept(self, session: Session, speculation: Speculation) -> None:
+        """The adoption was already durable when the real call was cancelled: it stands."""
+        self.adopted(session, speculation)
+        self._tell.resolved(session, speculation, Outcomes.HIT, "adopted, then its caller was cancelled")
+
+    async def _undo(self, session: Session, speculation: Speculation, cause: str) -> Stage | None:
+        """Abort the branch and bring the effect to rest. None: it never came to an intent."""
+        if not session.opened:
+            return None
+        journal, lease = self._parts.journal, await session.lease()
+        reach("abort.before")
+        await journal.abort(lease, speculation.branch_id, cause)
+        reach("abort.committed")
+        row = await journal.effect(speculation.effect_id)
+        if row is None:
+            return None
+        return await self._parts.settler.rest(
+            lease, row, cause=cause, speculation_id=speculation.speculation_id
+        )
+
+
+def _forget(session: Session, task: asyncio.Task[None]) -> None:
+    session.undoing.pop(task, None)
+    if not task.cancelled() and task.exception() is not None:
+        log.error("undoing failed", exc_info=task.exception())

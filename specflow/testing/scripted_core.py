@@ -1,0 +1,203 @@
+"""The real core without LangGraph: propose, end the turn, call for real, settle; step by step.
+
+Tests say what is predicted and what the real run does; coordinator, door, journal and settlement in
+between are the real ones.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from specflow.clock import Clock, LoopClock
+from specflow.effects.call import Call, digest
+from specflow.effects.registry import ToolRegistry
+from specflow.effects.tool import Runner, ToolSpec
+from specflow.execution.door import Door
+from specflow.identity import SeededIds
+from specflow.journal.event import CallEvent, EventKind, Observers
+from specflow.journal.port import Journal
+from specflow.policy.settings import Judge
+from specflow.prediction.candidate import Candidate, Proposal, Retraction
+from specflow.prediction.chunk import Chunk, ChunkKind
+from specflow.prediction.predictor import TurnContext
+from specflow.settlement.recover import Report, recover
+from specflow.settlement.rest import Settler
+from specflow.settlement.stored import compile_stored
+from specflow.settlement.undo import Persistence, Undoer
+from specflow.speculation.adopt import RealCall
+from specflow.speculation.coordinator import Coordinator
+from specflow.speculation.parts import Mode, Parts
+from specflow.speculation.session import Session, SessionKey
+from specflow.speculation.turn import Turn
+
+
+@dataclass(slots=True)
+class EventLog:
+    """An observer that keeps every event, in order."""
+
+    events: list[CallEvent] = field(default_factory=list)
+
+    def see(self, event: CallEvent) -> None:
+        """Keep it."""
+        self.events.append(event)
+
+    def of(self, kind: EventKind) -> list[CallEvent]:
+        """The events of one kind."""
+        return [event for event in self.events if event.kind is kind]
+
+    def outcomes(self) -> dict[str, int]:
+        """How real calls were answered and how speculations ended, counted as the demo counts them.
+
+        hit, late, miss and stale are answers to real calls; cancelled, compensated and stuck are ends of
+        speculations.
+        """
+        counted = dict.fromkeys(("hit", "late", "miss", "stale", "cancelled", "compensated", "stuck"), 0)
+        for event in self.of(EventKind.CALL_ENDED):
+            if event.outcome in {"hit", "late", "miss", "stale"}:
+                counted[event.outcome] += 1
+        for event in self.of(EventKind.RESOLVED):
+            if event.outcome in {"cancelled", "compensated", "stuck"}:
+                counted[event.outcome] += 1
+        return counted
+
+
+class _Prompter:
+    """A predictor that proposes what the test tells it to, when the next chunk is heard."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.queue: list[Proposal] = []
+
+    def listen(self, context: TurnContext) -> _Prompter:
+        return self
+
+    def hear(self, chunk: Chunk) -> Iterable[Proposal]:
+        said, self.queue = self.queue, []
+        return said
+
+
+class ScriptedCore:
+    """Drives one coordinator. Works on a real loop and on a seeded one with virtual time."""
+
+    def __init__(
+        self,
+        tools: Iterable[ToolSpec],
+        judge: Judge,
+        journal: Journal,
+        *,
+        thread: str = "thread",
+        seed: int = 0,
+        clock: Clock | None = None,
+        mode: Mode = Mode.ON,
+        owner: str = "scripted",
+        conflict_wait: float = 10.0,
+        persistence: Persistence | None = None,
+    ) -> None:
+        self.log = EventLog()
+        self.journal = journal
+        registry = ToolRegistry(tools)
+        clock = clock or LoopClock()
+        ids = SeededIds(seed)
+        observers = Observers([self.log])
+
+        def key_parameter(tool: ToolSpec) -> str:
+            return judge.settings(tool).idempotency_key
+
+        undoer = Undoer(
+            journal,
+            registry,
+            clock,
+            compile_stored,
+            observers=observers,
+            compensates=lambda tool, compensator: _declared(judge, registry, tool) == compensator,
+            key_parameter=key_parameter,
+            persistence=persistence,
+        )
+        self.settler = Settler(journal, registry, clock, compile_stored, undoer, key_parameter=key_parameter)
+        self._prompter = _Prompter()
+        self.parts = Parts(
+            registry=registry,
+            judge=judge,
+            journal=journal,
+            door=Door(journal, clock, ids),
+            settler=self.settler,
+            clock=clock,
+            ids=ids,
+            predictors=(self._prompter,),
+            observers=observers,
+            mode=mode,
+            owner=owner,
+            conflict_wait=conflict_wait,
+        )
+        self.coordinator = Coordinator(self.parts)
+        self.key = SessionKey(thread=thread)
+        self._calls = 0
+
+    @property
+    def session(self) -> Session:
+        """The session of the thread."""
+        return self.coordinator.session(self.key)
+
+    def begin(self, *, lane: str = "") -> Turn:
+        """A model turn starts."""
+        context = TurnContext(tools=self.parts.registry)
+        return self.coordinator.begin_turn(self.session, context, contextvars.copy_context(), lane=lane)
+
+    def propose(self, turn: Turn, tool: str, confidence: float = 0.9, **args: Any) -> Call:
+        """The predictor believes in this call."""
+        call = Call(tool=tool, args=args)
+        self._prompter.queue.append(Candidate(call=call, confidence=confidence, predictor="scripted"))
+        self.coordinator.hear(turn, Chunk(kind=ChunkKind.REASONING, text="."))
+        return call
+
+    def retract(self, turn: Turn, call: Call, reason: str = "amended") -> None:
+        """The predictor believes in it no longer."""
+        self._prompter.queue.append(Retraction(call=call, predictor="scripted", reason=reason))
+        self.coordinator.hear(turn, Chunk(kind=ChunkKind.REASONING, text="."))
+
+    def end(self, turn: Turn, calls: Sequence[Call] = (), cause: str = "") -> None:
+        """The model's message is there, and asks for `calls`."""
+        self.coordinator.end_turn(turn, calls, cause)
+
+    async def call(
+        self,
+        call: Call,
+        *,
+        identity: str = "",
+        approved: bool = False,
+        runner: Runner | None = None,
+    ) -> Any:
+        """The real run executes a call. The same `identity` again is the same call, repeated."""
+        self._calls += 1
+        tool = self.parts.registry.require(call.tool)
+        body = runner or tool.runner
+        assert body is not None
+        return await self.coordinator.real_call(
+            self.session,
+            RealCall(
+                call=call,
+                tool=tool,
+                runner=body,
+                identity=digest(identity or f"call {self._calls}", self.key.thread, call.fingerprint),
+                call_id=f"call_{self._calls}",
+                approved=approved,
+            ),
+        )
+
+    async def settle(self) -> None:
+        """The run ends."""
+        await self.coordinator.settle(self.session)
+
+    async def recover(self, owner: str = "another") -> Report:
+        """Recover what dead processes left, as another process would."""
+        return await recover(self.journal, self.settler, owner=owner)
+
+
+def _declared(judge: Judge, registry: ToolRegistry, tool: str) -> str:
+    spec = registry.get(tool)
+    undo = judge.settings(spec).undo if spec is not None else None
+    return undo.tool if undo is not None else ""
