@@ -1,0 +1,34 @@
+"""Which function handles which event kind. Read with the tree in `spans`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from specflow.journal.event import CallEvent, EventKind
+from specflow.telemetry import early, real, turns
+from specflow.telemetry.tracing import Tracing
+
+Handler = Callable[[Tracing, CallEvent], None]
+
+
+def ignored(_tracing: Tracing, _event: CallEvent) -> None:
+    """A proposal is no change of state: it is launched or withheld, and that shows."""
+
+
+HANDLERS: Mapping[EventKind, Handler] = {
+    EventKind.TURN_STARTED: turns.turn_started,
+    EventKind.TURN_ENDED: turns.turn_ended,
+    EventKind.PROPOSED: ignored,
+    EventKind.WITHHELD: turns.withheld,
+    EventKind.LAUNCHED: early.launched,
+    EventKind.RUN_STARTED: early.run_started,
+    EventKind.RUN_ENDED: early.run_ended,
+    EventKind.RESOLVED: early.resolved,
+    EventKind.CALL_STARTED: real.call_started,
+    EventKind.CALL_ENDED: real.call_ended,
+    EventKind.CONFIRMATION_ASKED: real.confirmation_asked,
+    EventKind.CONFIRMATION_ANSWERED: real.confirmation_answered,
+    EventKind.COMPENSATION_STARTED: early.compensation_started,
+    EventKind.COMPENSATION_ENDED: early.compensation_ended,
+    EventKind.SETTLED: turns.settled,
+}
