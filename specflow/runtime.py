@@ -11,21 +11,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from langchain_core.tools import BaseTool
-from langgraph.prebuilt import ToolNode
-
 from specflow.clock import Clock, SystemClock
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
 from specflow.errors import ConfigurationError, SpecflowError
-from specflow.execution.door import Door
 from specflow.graph import nodes
 from specflow.graph.calling import ToolCalls
 from specflow.graph.compat import is_control_flow
 from specflow.graph.confirm import Answer
 from specflow.graph.host import Host
 from specflow.graph.middleware import SpecflowMiddleware
-from specflow.graph.tools import specs_of
+from specflow.graph.tools import ToolLike, specs_of
 from specflow.identity import IdSource, RandomIds
 from specflow.journal.database import Durability
 from specflow.journal.event import Observer, Observers
@@ -39,15 +35,12 @@ from specflow.prediction.partial_call import PartialCallPredictor
 from specflow.prediction.predictor import Predictor
 from specflow.prediction.sniffer import ReasoningSniffer
 from specflow.settlement.recover import Report, recover
-from specflow.settlement.rest import Settler
-from specflow.settlement.stored import compile_stored
-from specflow.settlement.undo import Undoer
-from specflow.speculation.parts import Mode, Parts
+from specflow.speculation.assemble import assemble
+from specflow.speculation.parts import Mode
 from specflow.telemetry import observers as telemetry_observers
 
 log = logging.getLogger("specflow")
 
-ToolLike = BaseTool | Callable[..., Any]
 PolicyLike = str | Path | Sequence[str | Path] | Judge
 
 
@@ -95,49 +88,23 @@ class Runtime:
         tracing = telemetry_observers(redact=self._redacted) if telemetry else ()
         self.observers = Observers([*tracing, *observers])
         self._owner = owner_id()
-        time_source = clock or SystemClock()
-        id_source = ids or RandomIds()
-
-        def key_parameter(tool: ToolSpec) -> str:
-            return self.policy.settings(tool).idempotency_key
-
-        undoer = Undoer(
-            self.journal,
-            self.registry,
-            time_source,
-            compile_stored,
-            observers=self.observers,
-            compensates=self._compensates,
-            key_parameter=key_parameter,
-        )
-        self._settler = Settler(
-            self.journal,
-            self.registry,
-            time_source,
-            compile_stored,
-            undoer,
-            key_parameter=key_parameter,
-        )
         spans = tracing[0] if tracing else None
         self.host = Host(
-            Parts(
-                surround=spans.attached if spans else lambda _id: nullcontext(),
-                traceparent=spans.traceparent if spans else lambda _id: "",
+            assemble(
                 registry=self.registry,
                 judge=self.policy,
                 journal=self.journal,
-                door=Door(self.journal, time_source, id_source, control_flow=is_control_flow),
-                settler=self._settler,
-                clock=time_source,
-                ids=id_source,
-                predictors=tuple(
-                    predictors if predictors is not None else (ReasoningSniffer(), PartialCallPredictor())
-                ),
+                clock=clock or SystemClock(),
+                ids=ids or RandomIds(),
                 observers=self.observers,
+                control_flow=is_control_flow,
+                predictors=tuple(default_predictors() if predictors is None else predictors),
                 mode=_mode(mode, self._owner),
                 context=dict(context or {}),
                 owner=self._owner,
                 tenant=tenant,
+                surround=spans.attached if spans else lambda _id: nullcontext(),
+                traceparent=spans.traceparent if spans else lambda _id: "",
             )
         )
         self._calls = ToolCalls(self.host)
@@ -153,7 +120,7 @@ class Runtime:
         """Wrap the node of a hand-built graph that calls the model."""
         return nodes.model_node(self.host, call_model)
 
-    def tool_node(self, tools: Sequence[ToolLike], **options: Any) -> ToolNode:
+    def tool_node(self, tools: Sequence[ToolLike], **options: Any) -> nodes.ToolNode:
         """LangGraph's ToolNode, in which early work is adopted; `options` go to ToolNode."""
         return nodes.tool_node(self.host, tools, **options)
 
@@ -173,7 +140,7 @@ class Runtime:
 
     async def recover(self) -> Report:
         """Bring to rest what processes that died have left in the journal, with the tools of this one."""
-        return await recover(self.journal, self._settler, owner=self._owner)
+        return await recover(self.journal, self.host.parts.settler, owner=self._owner)
 
     async def aclose(self) -> None:
         """Settle what is open, write what is queued, let go of the database."""
@@ -226,15 +193,6 @@ class Runtime:
         """Paths of a tool's arguments and result that no trace may show."""
         spec = self.registry.get(tool)
         return self.policy.settings(spec).redact if spec is not None else ()
-
-    def _compensates(self, tool: str, compensator: str) -> bool:
-        spec = self.registry.get(tool)
-        if spec is None:
-            return False
-        undo = self.policy.settings(spec).undo
-        declared = undo.tool if undo is not None else ""
-        annotated = spec.annotation.undo if spec.annotation is not None else ""
-        return compensator in {declared, annotated}
 
 
 def default_predictors() -> tuple[Predictor, ...]:

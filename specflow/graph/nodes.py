@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
-from langchain_core.tools import BaseTool
 from langgraph.graph import END
 from langgraph.prebuilt import ToolNode
 from langgraph.prebuilt.tool_node import ToolCallWithContext
@@ -18,6 +17,9 @@ from specflow.graph.calling import ToolCalls
 from specflow.graph.hearing import listening, listening_sync
 from specflow.graph.host import Host
 from specflow.graph.place import messages_of
+from specflow.graph.tools import ToolLike
+
+__all__ = ["ToolNode", "fan_out", "model_node", "tool_node"]
 
 
 def model_node(host: Host, call_model: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,7 +49,7 @@ def model_node(host: Host, call_model: Callable[..., Any]) -> Callable[..., Any]
     return node_sync
 
 
-def tool_node(host: Host, tools: Sequence[BaseTool | Callable[..., Any]], **options: Any) -> ToolNode:
+def tool_node(host: Host, tools: Sequence[ToolLike], **options: Any) -> ToolNode:
     """LangGraph's ToolNode, in which early work is adopted. `options` go to ToolNode."""
     calls = ToolCalls(host)
     node = ToolNode(list(tools), wrap_tool_call=calls.wrap, awrap_tool_call=calls.awrap, **options)

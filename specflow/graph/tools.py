@@ -16,8 +16,11 @@ from specflow.errors import AnnotationError
 from specflow.graph.compat import config_parameter
 from specflow.graph.intercept import Around, intercepted
 
+ToolLike = BaseTool | Callable[..., Any]
+"""What counts as a tool: a LangChain tool, or a plain function with type hints and a docstring."""
 
-def as_tool(item: BaseTool | Callable[..., Any]) -> BaseTool:
+
+def as_tool(item: ToolLike) -> BaseTool:
     """A LangChain tool: itself, or made of a plain function as `@tool` would.
 
     Raises:
@@ -32,12 +35,12 @@ def as_tool(item: BaseTool | Callable[..., Any]) -> BaseTool:
     return made
 
 
-def specs_of(items: Iterable[BaseTool | Callable[..., Any]]) -> list[ToolSpec]:
+def specs_of(items: Iterable[ToolLike]) -> list[ToolSpec]:
     """`spec_of` for several."""
     return [spec_of(item) for item in items]
 
 
-def spec_of(item: BaseTool | Callable[..., Any]) -> ToolSpec:
+def spec_of(item: ToolLike) -> ToolSpec:
     """What the core needs to know of a tool.
 
     Raises:

@@ -121,6 +121,7 @@ class LedgerWorld:
         keyed: bool = True,
         footprints: bool = True,
         confirm: Asking = Asking.ASK,
+        timeout: float | None = None,
     ) -> StaticJudge:
         """The policy that fits: reads and bookings early, charges asked for."""
         argument = "key" if tolerant else "result.booking_id"
@@ -135,6 +136,7 @@ class LedgerWorld:
             verify=Verify(tool="find", arguments={"booking": compile_stored("key")}) if verifiable else None,
             idempotency_key="key" if keyed else "",
             writes=("seat:{args.seat}",) if footprints else None,
+            timeout=timeout,
         )
         look = ToolSettings(reads=("seat:{args.seat}",) if footprints else None)
         return StaticJudge(

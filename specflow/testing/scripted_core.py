@@ -15,7 +15,6 @@ from specflow.clock import Clock, LoopClock
 from specflow.effects.call import Call, digest
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import Runner, ToolSpec
-from specflow.execution.door import Door
 from specflow.identity import SeededIds
 from specflow.journal.event import CallEvent, EventKind, Observers
 from specflow.journal.port import Journal
@@ -24,12 +23,11 @@ from specflow.prediction.candidate import Candidate, Proposal, Retraction
 from specflow.prediction.chunk import Chunk, ChunkKind
 from specflow.prediction.predictor import TurnContext
 from specflow.settlement.recover import Report, recover
-from specflow.settlement.rest import Settler
-from specflow.settlement.stored import compile_stored
-from specflow.settlement.undo import Persistence, Undoer
+from specflow.settlement.undo import Persistence
 from specflow.speculation.adopt import RealCall
+from specflow.speculation.assemble import assemble
 from specflow.speculation.coordinator import Coordinator
-from specflow.speculation.parts import Mode, Parts
+from specflow.speculation.parts import Mode
 from specflow.speculation.session import Session, SessionKey
 from specflow.speculation.turn import Turn
 
@@ -100,39 +98,21 @@ class ScriptedCore:
         self.log = EventLog()
         self.journal = journal
         registry = ToolRegistry(tools)
-        clock = clock or LoopClock()
-        ids = SeededIds(seed)
-        observers = Observers([self.log])
-
-        def key_parameter(tool: ToolSpec) -> str:
-            return judge.settings(tool).idempotency_key
-
-        undoer = Undoer(
-            journal,
-            registry,
-            clock,
-            compile_stored,
-            observers=observers,
-            compensates=lambda tool, compensator: _declared(judge, registry, tool) == compensator,
-            key_parameter=key_parameter,
-            persistence=persistence,
-        )
-        self.settler = Settler(journal, registry, clock, compile_stored, undoer, key_parameter=key_parameter)
         self._prompter = _Prompter()
-        self.parts = Parts(
+        self.parts = assemble(
             registry=registry,
             judge=judge,
             journal=journal,
-            door=Door(journal, clock, ids),
-            settler=self.settler,
-            clock=clock,
-            ids=ids,
+            clock=clock or LoopClock(),
+            ids=SeededIds(seed),
+            observers=Observers([self.log]),
+            persistence=persistence,
             predictors=(self._prompter,),
-            observers=observers,
             mode=mode,
             owner=owner,
             conflict_wait=conflict_wait,
         )
+        self.settler = self.parts.settler
         self.coordinator = Coordinator(self.parts)
         self.key = SessionKey(thread=thread)
         self._calls = 0
@@ -195,9 +175,3 @@ class ScriptedCore:
     async def recover(self, owner: str = "another") -> Report:
         """Recover what dead processes left, as another process would."""
         return await recover(self.journal, self.settler, owner=owner)
-
-
-def _declared(judge: Judge, registry: ToolRegistry, tool: str) -> str:
-    spec = registry.get(tool)
-    undo = judge.settings(spec).undo if spec is not None else None
-    return undo.tool if undo is not None else ""

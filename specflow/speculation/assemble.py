@@ -1,0 +1,71 @@
+"""Putting a core together: door, undoer and settler over one journal, one registry and one policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from specflow.clock import Clock
+from specflow.effects.registry import ToolRegistry
+from specflow.effects.tool import ToolSpec
+from specflow.execution.door import ControlFlow, Door
+from specflow.identity import IdSource
+from specflow.journal.event import Observers
+from specflow.journal.port import Journal
+from specflow.policy.settings import Judge
+from specflow.settlement.rest import Settler
+from specflow.settlement.stored import compile_stored
+from specflow.settlement.undo import Persistence, Undoer
+from specflow.speculation.parts import Parts
+
+
+def assemble(
+    *,
+    registry: ToolRegistry,
+    judge: Judge,
+    journal: Journal,
+    clock: Clock,
+    ids: IdSource,
+    observers: Observers,
+    control_flow: ControlFlow = lambda _error: False,
+    persistence: Persistence | None = None,
+    **options: Any,
+) -> Parts:
+    """The parts of a coordinator. `options` are further fields of `Parts`.
+
+    `control_flow` tells a framework's steering exceptions from failures; `persistence` how often an undo
+    is tried.
+    """
+
+    def key_parameter(tool: ToolSpec) -> str:
+        return judge.settings(tool).idempotency_key
+
+    def compensates(tool: str, compensator: str) -> bool:
+        # INVARIANT: only a tool that is declared to undo this very tool is ever run to undo it.
+        spec = registry.get(tool)
+        if spec is None:
+            return False
+        undo = judge.settings(spec).undo
+        annotated = spec.annotation.undo if spec.annotation is not None else ""
+        return compensator in {undo.tool if undo is not None else "", annotated}
+
+    undoer = Undoer(
+        journal,
+        registry,
+        clock,
+        compile_stored,
+        observers=observers,
+        compensates=compensates,
+        key_parameter=key_parameter,
+        persistence=persistence,
+    )
+    return Parts(
+        registry=registry,
+        judge=judge,
+        journal=journal,
+        door=Door(journal, clock, ids, control_flow=control_flow),
+        settler=Settler(journal, registry, clock, compile_stored, undoer, key_parameter=key_parameter),
+        clock=clock,
+        ids=ids,
+        observers=observers,
+        **options,
+    )

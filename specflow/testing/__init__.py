@@ -1,0 +1,79 @@
+"""The instruments of proof, and public fakes that pass the same suites as the real parts.
+
+Imported by name, so that nothing is loaded that is not used:
+
+    model_server, chat_model        a model over HTTP, or without it, that says what a script tells it
+    recording_tools, ledger_world   tools that keep a log and a little world
+    scripted_core, static_judge     the real core without LangGraph, a policy without YAML
+    seeded_loop, explore            an event loop with virtual time; thousands of schedules
+    manual_clock, sequencer         time by hand; steps in a given order
+    faults, cancellation            errors, delays, hangs; cancellation at every await
+    crash, crash_matrix             real SIGKILL at every named point, and at every point of the recovery
+    journal_contract, postgres      one suite for every journal; a private PostgreSQL server
+    otlp_receiver                   a real OTLP receiver for traces and metrics
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from specflow.testing.cancellation import cancel_everywhere
+    from specflow.testing.chat_model import ScriptedChatModel
+    from specflow.testing.crash import CrashScenario, CrashServer
+    from specflow.testing.faults import Faults
+    from specflow.testing.ledger_world import LedgerWorld
+    from specflow.testing.manual_clock import ManualClock
+    from specflow.testing.model_server import ModelServer
+    from specflow.testing.otlp_receiver import OtlpReceiver
+    from specflow.testing.recording_tools import RecordingTools
+    from specflow.testing.scripted_core import EventLog, ScriptedCore
+    from specflow.testing.seeded_loop import SeededLoop
+    from specflow.testing.sequencer import Sequencer, ThreadSequencer
+    from specflow.testing.static_judge import StaticJudge
+
+__all__ = [
+    "CrashScenario",
+    "CrashServer",
+    "EventLog",
+    "Faults",
+    "LedgerWorld",
+    "ManualClock",
+    "ModelServer",
+    "OtlpReceiver",
+    "RecordingTools",
+    "ScriptedChatModel",
+    "ScriptedCore",
+    "SeededLoop",
+    "Sequencer",
+    "StaticJudge",
+    "ThreadSequencer",
+    "cancel_everywhere",
+]
+
+_HOME = {
+    "CrashScenario": "crash",
+    "CrashServer": "crash",
+    "EventLog": "scripted_core",
+    "Faults": "faults",
+    "LedgerWorld": "ledger_world",
+    "ManualClock": "manual_clock",
+    "ModelServer": "model_server",
+    "OtlpReceiver": "otlp_receiver",
+    "RecordingTools": "recording_tools",
+    "ScriptedChatModel": "chat_model",
+    "ScriptedCore": "scripted_core",
+    "SeededLoop": "seeded_loop",
+    "Sequencer": "sequencer",
+    "StaticJudge": "static_judge",
+    "ThreadSequencer": "sequencer",
+    "cancel_everywhere": "cancellation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        module = import_module(f"specflow.testing.{_HOME[name]}")
+        return getattr(module, name)
+    raise AttributeError(f"module 'specflow.testing' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Recorded runs of agents: what other programs wrote down, read with care."""
