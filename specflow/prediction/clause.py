@@ -1,0 +1,109 @@
+# ruff: noqa: RUF001
+# (the full stops of many scripts are meant)
+"""Cuts a stream of text into sentences as they end, and marks the places where one may be read early.
+
+What is cut where depends on the text alone, never on how the stream arrived.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+MAX_SENTENCE = 600
+MAX_LOOKS = 4
+"""Early looks at one unfinished sentence: what bounds the work for each character."""
+_STOP = re.compile(
+    r"[.!?]{1,3}(?=\s|[\"”'*)])|\.\.\.|…|[。！？；\n;]"  # a full stop inside 2.5 or v1.2 does not count
+    r"|,(?=\s)|[，、]| [—–-]{1,3}(?= )"
+    r"| (?=(?:to|so|because|since|before|which|while|then|using|via|but)\s)"
+)
+_ABBREVIATED = re.compile(
+    r"(?:^|[\s(])(?:e\.g|i\.e|vs|mr|mrs|ms|dr|st|etc|a\.m|p\.m|approx|[a-z])$|^\s*\d{1,2}$", re.IGNORECASE
+)
+_SOFT = frozenset(",，、 ")
+
+
+class Cut(Enum):
+    """How a piece of text ends."""
+
+    END = "end"
+    """The sentence is over."""
+    EARLY = "early"
+    """More may come, but no word of it is unfinished."""
+    FORCED = "forced"
+    """It grew too long to wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence, or (for an early look) its beginning; `number` tells sentences apart."""
+
+    text: str
+    cut: Cut
+    number: int
+
+
+class SentenceReader:
+    """Feed it pieces, get sentences. Holds at most one sentence, of 600 characters."""
+
+    def __init__(self) -> None:
+        self._buffer = ""
+        self._scanned = 0
+        self._looks = 0
+        self._number = 0
+
+    def feed(self, text: str) -> list[Sentence]:
+        """The sentences and early looks that `text` completes."""
+        found: list[Sentence] = []
+        # In steps, so that a megabyte without a full stop is never held at once.
+        for start in range(0, len(text), MAX_SENTENCE):
+            self._buffer += text[start : start + MAX_SENTENCE]
+            self._cut(found)
+        return found
+
+    def end(self) -> list[Sentence]:
+        """What is left, as a sentence: nothing follows it."""
+        found: list[Sentence] = []
+        self._finish(found, len(self._buffer), Cut.END)
+        return found
+
+    def _cut(self, found: list[Sentence]) -> None:
+        while True:
+            match = _STOP.search(self._buffer, self._scanned)
+            # The margin covers every look-ahead: a stop within the limit is seen before force is used.
+            stop = match.end() if match else len(self._buffer) - 16
+            if stop > MAX_SENTENCE:
+                self._force(found)
+                continue
+            if match is None:
+                # Something at the very end may become a sign once the next character is known.
+                self._scanned = max(self._scanned, len(self._buffer) - 12)
+                return
+            self._scanned = stop
+            if match.group()[:1] in _SOFT:
+                self._look(found, match.start())
+            elif match.group() != "." or not self._abbreviated(stop - 1):
+                self._finish(found, stop, Cut.END)
+
+    def _abbreviated(self, stop: int) -> bool:
+        return _ABBREVIATED.search(self._buffer[max(0, stop - 12) : stop]) is not None
+
+    def _look(self, found: list[Sentence], stop: int) -> None:
+        if self._looks < MAX_LOOKS and stop > 8:
+            self._looks += 1
+            found.append(Sentence(self._buffer[:stop], Cut.EARLY, self._number))
+
+    def _force(self, found: list[Sentence]) -> None:
+        space = self._buffer.rfind(" ", 0, MAX_SENTENCE)
+        self._finish(found, space if space > 0 else MAX_SENTENCE, Cut.FORCED)
+
+    def _finish(self, found: list[Sentence], stop: int, cut: Cut) -> None:
+        text = self._buffer[:stop].strip()
+        self._buffer = self._buffer[stop:]
+        self._scanned = 0
+        self._looks = 0
+        if text:
+            found.append(Sentence(text, cut, self._number))
+        self._number += 1

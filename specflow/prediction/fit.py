@@ -1,0 +1,24 @@
+"""Whether guessed arguments make a call at all: they fit the tool's schema and are plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from specflow.effects.call import Call, NotJsonError
+from specflow.effects.tool import ToolSpec
+
+
+def fitting_call(spec: ToolSpec, args: Mapping[str, Any]) -> Call | None:
+    """The call of `spec` with `args`, or None when they do not fit; never raises.
+
+    Unlike `ToolSpec.call` nothing is left out: arguments that the model may not choose make no call.
+    """
+    try:
+        if spec.problems(args):
+            return None
+        return Call(tool=spec.name, args=args)
+    except NotJsonError:
+        return None
+    except Exception:  # noqa: BLE001 - a schema that cannot be evaluated (bad $ref, bad regex) permits no guess
+        return None

@@ -1,0 +1,189 @@
+"""Turns one announcement into the calls it means, each with a confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from specflow.effects.call import Call
+from specflow.prediction.binding import Bound, bind_explicit
+from specflow.prediction.clause import Cut
+from specflow.prediction.conversation import Conversation
+from specflow.prediction.fit import fitting_call
+from specflow.prediction.language import READING
+from specflow.prediction.recall import complete
+from specflow.prediction.stance import Intent
+from specflow.prediction.values import Value, ValueKind
+from specflow.prediction.vocabulary import ToolWords, Vocabulary
+from specflow.prediction.words import Token, name_words, stem
+
+MIN_COVERAGE = 0.34
+WRITE_COVERAGE = 0.6
+MAX_TOOLS = 4
+TIE = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A call that a sentence means, before it is said."""
+
+    call: Call
+    tool: ToolWords
+    confidence: float
+    tainted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A tool that a sentence may mean, and how well its words cover the tool's.
+
+    `by_verb`: only its verb was heard; then every argument must be in the sentence.
+    """
+
+    tool: ToolWords
+    score: float
+    coverage: float
+    by_verb: bool = False
+
+
+def heard_words(words: Sequence[Token], first: int, last: int) -> frozenset[str]:
+    """The stems between two tokens; hyphened words also as one ("one-stop" is `onestop`)."""
+    heard: set[str] = set()
+    for token in words[first : last + 1]:
+        if not token.sign:
+            parts = name_words(token.text)
+            heard.update(stem(part) for part in parts)
+            if len(parts) > 1:
+                heard.add(stem("".join(parts)))
+    return frozenset(heard)
+
+
+def choose_tools(intent: Intent, words: Sequence[Token], vocabulary: Vocabulary) -> list[Choice]:
+    """The tools an announcement may mean, best first; one alone when its name was written out."""
+    if intent.literal is not None:
+        return [Choice(intent.literal, 2.0, 1.0)]
+    heard = heard_words(words, intent.first, intent.last)
+    verb = stem(intent.verb)
+    found: list[Choice] = []
+    for tool in vocabulary.touched(heard):
+        shared = intent.families & tool.families
+        if not (
+            shared
+            or verb in tool.verbs
+            or verb in tool.objects
+            or (not tool.families and intent.families & READING)
+        ):
+            continue
+        coverage = vocabulary.coverage(tool, heard)
+        if coverage < MIN_COVERAGE:
+            continue
+        bonus = 0.15 if verb in tool.verbs else 0.1 if shared - {"read"} else 0.0
+        found.append(Choice(tool, coverage + bonus + min(0.2, 0.04 * len(tool.described & heard)), coverage))
+    found.sort(key=lambda choice: -choice.score)
+    named = [tool for tool in vocabulary.tools if verb in tool.verbs and tool.families & intent.families]
+    unsaid = [tool for tool in named if all(choice.tool is not tool for choice in found)]
+    found.extend(
+        Choice(tool, 0.3, WRITE_COVERAGE if len(named) == 1 else 0.35, by_verb=True) for tool in unsaid
+    )
+    return found[:MAX_TOOLS]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one sentence gives to go by."""
+
+    cut: Cut
+    words: Sequence[Token]
+    values: Sequence[Value]
+    talk: Conversation
+
+
+def guesses(intent: Intent, choices: Sequence[Choice], heard: Heard) -> list[Guess]:
+    """The calls a wanted action means: of the best tool whose parameters can all be filled, else none."""
+    found: list[tuple[float, list[Guess]]] = []
+    for choice in choices:
+        made = _calls(choice, intent, heard)
+        if made:
+            if choice.score < choices[0].score - 0.15:
+                # Another tool suits the words better, only its parameters stay empty.
+                made = [_less(guess, 0.6) for guess in made]
+            found.append((choice.score + 0.3 * max(guess.confidence for guess in made), made))
+    if not found:
+        return []
+    found.sort(key=lambda entry: -entry[0])
+    best = found[0][1]
+    if len(found) > 1 and found[0][0] - found[1][0] < TIE:
+        if not best[0].tool.reads:
+            return []
+        return [_less(guess, 0.7) for guess in best]
+    return best
+
+
+def _less(guess: Guess, factor: float) -> Guess:
+    return Guess(guess.call, guess.tool, guess.confidence * factor, guess.tainted)
+
+
+def _calls(choice: Choice, intent: Intent, heard: Heard) -> list[Guess]:
+    tool = choice.tool
+    words, talk = heard.words, heard.talk
+    said = [token.low for token in words[max(0, intent.first - 3) : intent.last + 1]]
+    found = bind_explicit(tool, heard.values, words, talk, first=intent.first, last=intent.last)
+    made: list[Guess] = []
+    for bound in found:
+        if (choice.by_verb or intent.verb == "need") and not _all_explicit(tool, bound):
+            return made
+        if heard.cut is not Cut.END and not _settled(tool, intent, bound, heard.values):
+            return []
+        if not complete(tool, bound, talk, said):
+            return made
+        for whole in (bound, *bound.others):
+            call = fitting_call(tool.spec, whole.args) if _write_is_meant(choice, intent, whole) else None
+            if call is not None:
+                made.append(Guess(call, tool, _confidence(choice, intent, whole, call, talk), whole.tainted))
+    return made
+
+
+def _all_explicit(tool: ToolWords, bound: Bound) -> bool:
+    return bool(bound.explicit) and bound.explicit.issuperset(
+        slot.name for slot in tool.slots if slot.required
+    )
+
+
+def _settled(tool: ToolWords, intent: Intent, bound: Bound, values: Sequence[Value]) -> bool:
+    """Whether an unfinished sentence already fixes the call: a read, every argument explicit and closed."""
+    required = {slot.name for slot in tool.slots if slot.required}
+    if not tool.reads or not required or not _all_explicit(tool, bound) or intent.deferred or intent.weak:
+        return False
+    loose = {value.text for value in values if value.kind in {ValueKind.NAME, ValueKind.NUMBER}}
+    return bound.doubt > 0.9 and not any(bound.args[name] in loose for name in required)
+
+
+def _write_is_meant(choice: Choice, intent: Intent, bound: Bound) -> bool:
+    """A write needs a plain announcement, its own words, and arguments that were not picked from results."""
+    if choice.tool.reads:
+        return True
+    return (
+        not intent.weak
+        and not intent.deferred
+        and intent.verb != "need"
+        and choice.coverage >= WRITE_COVERAGE
+        and not bound.tainted
+        and bound.doubt > 0.7
+    )
+
+
+def _confidence(choice: Choice, intent: Intent, bound: Bound, call: Call, talk: Conversation) -> float:
+    confidence = 0.55 + 0.2 * min(1.0, choice.coverage) + (0.15 if intent.literal is not None else 0.0)
+    if _all_explicit(choice.tool, bound):
+        confidence += 0.1
+    confidence *= bound.doubt
+    if intent.weak:
+        confidence *= 0.7 if _all_explicit(choice.tool, bound) else 0.45
+    lists = intent.verb != "need" and "list" in intent.families - choice.tool.families
+    if lists and intent.literal is None:
+        confidence *= 0.5  # things are listed for the user more often than looked up
+    if intent.deferred:
+        confidence *= 0.6
+    if call.fingerprint in talk.made:
+        confidence *= 0.3  # the answer is already in the conversation
+    return min(confidence, 0.95)

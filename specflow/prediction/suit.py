@@ -1,0 +1,76 @@
+"""How well a value suits a parameter by its looks and its known keys, and what JSON it becomes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from specflow.prediction.conversation import Conversation, Known
+from specflow.prediction.values import ValueKind
+from specflow.prediction.vocabulary import Slot, shape
+from specflow.prediction.words import name_words, stem
+
+
+def looks(slot: Slot, text: str, kind: ValueKind, talk: Conversation) -> float | None:
+    """Points for the looks of a value, from -2.5 to 3; None when they rule it out."""
+    if slot.is_id and slot.shapes and text in slot.examples:
+        return None  # the schema's own example, recited
+    if slot.is_date or kind is ValueKind.DATE:
+        return 3.0 if slot.is_date and kind is ValueKind.DATE else None
+    if slot.type in {"integer", "number"}:
+        return 1.0 if kind is ValueKind.NUMBER else None
+    if slot.enum or slot.type not in {"string", "array"}:
+        return None
+    if kind is ValueKind.NAME:
+        return _looks_of_name(slot, text, talk)
+    return _looks_of_text(slot, kind, fits=shape(text) in slot.shapes)
+
+
+def _looks_of_text(slot: Slot, kind: ValueKind, *, fits: bool) -> float | None:
+    shaped = bool(slot.shapes)
+    points: float | None
+    match kind:
+        case ValueKind.IDENTIFIER if slot.is_name and not slot.is_id:
+            points = None
+        case ValueKind.IDENTIFIER:
+            points = (1.5 if slot.is_id else 0.5) + (1.5 if fits else -3.0 if shaped else 0.0)
+        case ValueKind.CODE:
+            points = 2.0 if fits else None if shaped else 0.5
+        case ValueKind.NUMBER:
+            points = 1.5 if fits else 0.5 if slot.is_id and not shaped else None
+        case _:
+            points = None if shaped else 1.0
+    return points
+
+
+def _looks_of_name(slot: Slot, text: str, talk: Conversation) -> float | None:
+    if (slot.is_id and slot.shapes) or any(
+        outline[0] in "AX" and outline[1:].isdigit() for outline in slot.shapes
+    ):
+        # A code is wanted: "Denver" will do when the conversation says that it is DEN.
+        code = talk.aliases.get(text.lower())
+        return 1.5 if code and shape(code) in slot.shapes else None
+    if slot.is_id or "pattern" in slot.schema:
+        return None
+    return 1.5 if slot.is_name else 0.5
+
+
+def keyed(slot: Slot, known: Known) -> float:
+    """Points for the keys that a value is known by: 2 for the parameter's own, -2 for others."""
+    if slot.name.lower() in known.keys:
+        return 2.0
+    related = any(slot.words and slot.words <= {stem(word) for word in name_words(key)} for key in known.keys)
+    return 1.0 if related else -2.0
+
+
+def as_json(slot: Slot, text: str, kind: ValueKind, talk: Conversation) -> Any:
+    """The JSON value of a written value; None when it cannot be one."""
+    if slot.type in {"integer", "number"}:
+        plain = text.strip("$€£%").replace(",", "")
+        try:
+            return int(plain) if re.fullmatch(r"[-+]?\d{1,15}", plain) else float(plain)
+        except ValueError:
+            return None
+    if kind is ValueKind.NAME and slot.shapes and text.lower() in talk.aliases:
+        return talk.aliases[text.lower()]
+    return text.strip("$€£%") if kind is ValueKind.NUMBER else text

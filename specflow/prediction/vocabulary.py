@@ -1,0 +1,227 @@
+"""What each tool is called and talks about, and what each of its parameters wants to be filled with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from specflow.effects.kind import EffectClass
+from specflow.effects.registry import ToolRegistry
+from specflow.effects.tool import ToolSpec
+from specflow.prediction.dates import iso_date
+from specflow.prediction.language import FAMILIES_OF, GENERIC, READING
+from specflow.prediction.words import name_words, stem, word_set
+
+MAX_TOOLS = 256
+_EXAMPLE = re.compile("['\"`\u201c\u2018]([^'\"`\u201d\u2019\n]{1,60})['\"`\u201d\u2019]")
+_BARE_EXAMPLE = re.compile(r"(?:e\.g\.?,?|for example|such as|like)\s+([A-Za-z0-9#_@.:-]{2,40})")
+_ROLE_WORDS = {
+    "from": "origin from source src start departure sender depart begin old current base origen "
+    "origem von départ herkunft",
+    "to": "destination to target dest end arrival recipient receiver dst arrive into new destino "
+    "nach ziel arrivée",
+    "on": "date day when datum fecha data",
+    "in": "city location place country area region town where state address airport zone "
+    "ciudad cidade stadt ville",
+    "for": "passenger name person user customer guest client traveler traveller query q search term keyword "
+    "keywords topic text subject for who participant attendee",
+}
+_PEOPLE = word_set(
+    """passenger name person customer guest client traveler traveller author owner attendee who city location
+    place country region town title company artist recipient participant hotel airport restaurant"""
+)
+_QUERIES = word_set("query q search term terms keyword keywords topic question prompt pattern")
+_IDS = word_set(
+    """id ids code number no key sku ref reference uuid identifier slug token handle email username zip phone
+    postcode"""
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One parameter: where its values come from and what they look like."""
+
+    name: str
+    words: frozenset[str]
+    schema: Mapping[str, Any]
+    required: bool
+    type: str
+    many: bool
+    role: str
+    shapes: frozenset[str]
+    examples: frozenset[str]
+    enum: tuple[Any, ...]
+    is_date: bool
+    is_id: bool
+    is_name: bool
+    is_query: bool
+    rivals: frozenset[str] = frozenset()
+    """Words of identifiers that other tools take: a value called so is not this slot's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolWords:
+    """One tool: its verbs' families, its objects, and its slots."""
+
+    spec: ToolSpec
+    families: frozenset[str]
+    verbs: frozenset[str]
+    objects: tuple[str, ...]
+    described: frozenset[str]
+    reads: bool
+    slots: tuple[Slot, ...]
+    joined: frozenset[str]
+
+
+class Vocabulary:
+    """The words of all tools of a registry, at most 256 tools."""
+
+    def __init__(self, registry: ToolRegistry) -> None:
+        usable = [spec for spec in registry if not spec.injected][:MAX_TOOLS]
+        tools = [_tool_words(spec) for spec in usable]
+        verbs = frozenset(verb for tool in tools for verb in tool.verbs)
+        # Verbs that no word list knows; of the known ones the exact form tells announcing from reporting.
+        self.verb_stems = verbs - _LISTED_STEMS
+        called = frozenset(word for tool in tools for slot in tool.slots if slot.is_id for word in slot.words)
+        called -= verbs  # "book TP351" is no booking's number
+        self.tools = tuple(
+            replace(tool, slots=tuple(replace(slot, rivals=called - slot.words) for slot in tool.slots))
+            for tool in tools
+        )
+        self.by_name = {tool.spec.name.lower(): tool for tool in self.tools}
+        counts: dict[tuple[bool, str], int] = {}
+        for tool in self.tools:
+            for word in set(tool.objects):
+                counts[tool.reads, word] = counts.get((tool.reads, word), 0) + 1
+        self._by_word: dict[str, list[ToolWords]] = {}
+        for tool in self.tools:
+            for word in tool.objects or tool.verbs:
+                self._by_word.setdefault(word, []).append(tool)
+        self._weights = {key: 1.0 / count for key, count in counts.items()}
+
+    def weight(self, tool: ToolWords, word: str) -> float:
+        """How telling an object word is among tools of the same kind; generic words count little."""
+        weight = self._weights.get((tool.reads, word), 1.0)
+        return weight * 0.4 if word in _GENERIC_STEMS else weight
+
+    def touched(self, heard: frozenset[str]) -> list[ToolWords]:
+        """The tools that at least one heard word is about, in registration order."""
+        near = {tool.spec.name for word in heard for tool in self._by_word.get(word, ())}
+        return [tool for tool in self.tools if tool.spec.name in near]
+
+    def coverage(self, tool: ToolWords, heard: frozenset[str]) -> float:
+        """Which share of the tool's object words was heard, by weight, in [0, 1]."""
+        if not tool.objects:
+            return 0.6 if tool.verbs & heard else 0.0
+        total = sum(self.weight(tool, word) for word in tool.objects)
+        if not total:
+            return 0.0
+        return sum(self.weight(tool, word) for word in tool.objects if word in heard) / total
+
+
+def shape(text: str) -> str:
+    """The outline of an identifier: letters, digits and signs as classes, with lengths where they tell.
+
+    Upper-case codes keep their length (`X6`) and so do plain numbers; runs inside other texts do not.
+    """
+    if re.fullmatch(r"[A-Z0-9]+", text) and not text.isdigit():
+        return f"{'A' if text.isalpha() else 'X'}{len(text)}"
+    if text.isdigit():
+        return f"9{{{len(text)}}}"
+    outline = re.sub(r"[A-Z]+", "A", re.sub(r"\d+", "9", text[:64]))
+    return re.sub(r"[a-z]+", "a", outline)
+
+
+def _tool_words(spec: ToolSpec) -> ToolWords:
+    words = name_words(spec.name)
+    described = name_words(spec.description[:400])
+    verb_at = next((at for at, word in enumerate(words) if word in FAMILIES_OF), None)
+    if verb_at is not None:
+        families = FAMILIES_OF[words[verb_at]]
+        verbs = frozenset({stem(words[verb_at])})
+    else:
+        families = next(
+            (FAMILIES_OF[_base(word)] for word in described[:2] if _base(word) in FAMILIES_OF), frozenset()
+        )
+        # A name without a verb we know may begin or end with one of another language.
+        verbs = frozenset(stem(word) for word in words) if len(words) > 1 else frozenset()
+    objects = [
+        stem(word)
+        for at, word in enumerate(words)
+        if at != verb_at and word not in {"by", "all", "the", "of"}
+    ]
+    effect = spec.annotation.effect if spec.annotation else None
+    reads = effect is EffectClass.READ_ONLY if effect else bool(families & READING) or not families
+    return ToolWords(
+        spec=spec,
+        families=families,
+        verbs=verbs,
+        objects=tuple(dict.fromkeys(objects)),
+        described=frozenset(stem(word) for word in described if len(word) > 3),
+        reads=reads,
+        slots=tuple(_slot(spec, name, schema) for name, schema in spec.properties.items()),
+        joined=frozenset("".join(words[at : at + 2]) for at in range(len(words) - 1)) | frozenset(words),
+    )
+
+
+def _base(word: str) -> str:
+    if word in FAMILIES_OF:
+        return word
+    return word[:-2] if word.endswith("es") and word[:-2] in FAMILIES_OF else word.removesuffix("s")
+
+
+def _slot(spec: ToolSpec, name: str, schema: Mapping[str, Any]) -> Slot:
+    words = name_words(name)
+    many = _type(schema) == "array"
+    items = schema.get("items") if many else schema
+    inner: Mapping[str, Any] = items if isinstance(items, Mapping) else {}
+    about = str(schema.get("description", ""))[:400]
+    examples = [
+        *_EXAMPLE.findall(about),
+        *_BARE_EXAMPLE.findall(about),
+        *map(str, schema.get("examples") or ()),
+    ]
+    is_date = (
+        inner.get("format") in {"date", "date-time"}
+        or "yyyy-mm-dd" in about.lower()
+        or any(map(iso_date, examples))
+        or bool({"date", "day"} & set(words))
+    ) and _type(inner) == "string"
+    enum = inner.get("enum")
+    shapes = frozenset(shape(text) for text in examples if " " not in text and not iso_date(text))
+    role = next((role for role, known in _ROLE_WORDS.items() if set(words) & set(known.split())), "")
+    return Slot(
+        name=name,
+        words=frozenset(
+            stem(word) for word in words if word not in {"id", "ids", "number", "code", "of", "the"}
+        ),
+        schema=schema,
+        required=name in spec.required,
+        type=_type(inner) or "string",
+        many=many,
+        role="on" if is_date and role == "" else role,
+        shapes=frozenset() if is_date else shapes,
+        examples=frozenset(examples),
+        enum=tuple(enum) if isinstance(enum, list) else (),
+        is_date=is_date,
+        is_id=bool(_IDS & set(words)) or any("9" in text or "X" in text for text in shapes),
+        is_name=bool(_PEOPLE & set(words)),
+        is_query=bool(_QUERIES & set(words)),
+    )
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((item for item in kind if item != "null"), None)
+    if kind is None:
+        options = schema.get("anyOf") or schema.get("oneOf") or ()
+        kinds = [option.get("type") for option in options if isinstance(option, Mapping)]
+        kind = next((item for item in kinds if isinstance(item, str) and item != "null"), None)
+    return kind if isinstance(kind, str) else ""
+
+
+_LISTED_STEMS = frozenset(map(stem, FAMILIES_OF))
+_GENERIC_STEMS = frozenset(stem(word) for word in GENERIC)
