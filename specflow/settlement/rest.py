@@ -64,6 +64,10 @@ class Settler:
             return await self._take_back(lease, row, cause, speculation_id)
         return row.stage
 
+    async def retry(self, lease: Lease, row: EffectRow) -> Stage:
+        """An operator wants a stuck effect undone once more."""
+        return await self._undoer.undo(lease, row, cause="operator retry")
+
     async def _keep(self, lease: Lease, row: EffectRow) -> Stage:
         if row.stage is Stage.COMPENSATING:
             return await self._undoer.undo(lease, row, cause="saga")

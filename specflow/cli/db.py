@@ -1,0 +1,117 @@
+"""`specflow db`: upgrade, current, check."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from specflow.errors import InvariantError, JournalError, SpecflowError
+
+app = typer.Typer(
+    name="db",
+    help="Migrate the journal's tables.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DbOption = Annotated[
+    str,
+    typer.Option(
+        "--db",
+        metavar="URL",
+        help="The journal: sqlite:///FILE, a path, or postgresql://USER@HOST/NAME.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def url_of(db: str) -> str:
+    """A URL as it is, a path as SQLite's."""
+    return db if "://" in db or db.startswith("sqlite:") else f"sqlite:///{db}"
+
+
+def readable(text: str) -> str:
+    """Text from a database, which a model may have written, made harmless for a terminal."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+@contextlib.contextmanager
+def clearly() -> Iterator[None]:
+    """Say in one line on stderr why it cannot be done, and exit with 2."""
+    try:
+        yield
+    except InvariantError:
+        raise
+    except SpecflowError as error:
+        typer.echo(f"specflow: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+@app.command(epilog="Example: specflow db upgrade --db postgresql://app@db.example/journal")
+def upgrade(db: DbOption, as_json: AsJson = False) -> None:
+    """Bring the tables to the version this specflow needs. Safe to run from many processes at once."""
+    from specflow.journal.database import Database  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from specflow.journal.schema import upgrade as migrate  # noqa: PLC0415 - see above
+
+    with clearly():
+        before, after = migrate(Database(url_of(db)))
+    if as_json:
+        typer.echo(json.dumps({"before": before, "after": after}))
+    elif before == after:
+        typer.echo(f"already at {after}")
+    else:
+        typer.echo(f"upgraded from {before or 'nothing'} to {after}")
+
+
+@app.command(epilog="Example: specflow db current --db sqlite:///specflow.db")
+def current(db: DbOption, as_json: AsJson = False) -> None:
+    """Say which version the tables have, and which one this specflow needs."""
+    from specflow.journal import schema  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from specflow.journal.database import Database  # noqa: PLC0415 - see above
+    from specflow.journal.tables import HEAD  # noqa: PLC0415 - see above
+
+    with clearly():
+        database = Database(url_of(db))
+        _must_exist(database)
+        found = schema.current(database)
+    if as_json:
+        typer.echo(json.dumps({"current": found, "needed": HEAD}))
+    else:
+        typer.echo(f"{found or 'no tables'} (this specflow needs {HEAD})")
+
+
+@app.command(epilog="Example: specflow db check --db sqlite:///specflow.db")
+def check(db: DbOption, as_json: AsJson = False) -> None:
+    """Compare the tables with what this specflow expects. Exit 0: equal, 1: different."""
+    from specflow.journal import schema  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from specflow.journal.database import Database  # noqa: PLC0415 - see above
+    from specflow.journal.tables import HEAD  # noqa: PLC0415 - see above
+
+    with clearly():
+        database = Database(url_of(db))
+        _must_exist(database)
+        found = schema.current(database)
+        differences = schema.drift(database) if found == HEAD else []
+    if found != HEAD:
+        differences = [f"version is {found}, not {HEAD}"]
+    if as_json:
+        typer.echo(json.dumps({"ok": not differences, "current": found, "differences": differences}))
+    else:
+        typer.echo("\n".join(differences) or f"at {found}, as expected")
+    raise typer.Exit(1 if differences else 0)
+
+
+def _must_exist(database: object) -> None:
+    """A question must not make the file it asks about."""
+    file = getattr(database, "file", None)
+    if file is not None and not file.exists():
+        raise JournalError(f"there is no journal at {file}", hint="check the path")
