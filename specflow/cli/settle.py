@@ -48,7 +48,7 @@ def recover(
     raise typer.Exit(1 if report.stuck else 0)
 
 
-def resolve(
+def resolve(  # noqa: PLR0917 - typer reads the options off the signature; nobody calls it by position
     effect: Annotated[
         str, typer.Argument(metavar="EFFECT", help="The effect; its first characters will do.")
     ],

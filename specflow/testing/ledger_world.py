@@ -103,7 +103,7 @@ class LedgerWorld:
         return {"charged": call.args["amount"]}
 
     def tools(self) -> list[ToolSpec]:
-        """look (a read), book (undone by cancel, asked after by find), charge (needs a person)."""
+        """Look (a read), book (undone by cancel, asked after by find), charge (needs a person)."""
         text, number = {"type": "string"}, {"type": "number"}
         return [
             _tool("look", {"seat": text}, self.look, EffectClass.READ_ONLY),

@@ -265,9 +265,7 @@ async def test_a_resume_in_another_process_does_not_pay_twice(tmp_path: Path) ->
     config: RunnableConfig = {"configurable": {"thread_id": "1"}}
 
     def agent_of(rt: sf.Runtime) -> Any:
-        return create_agent(
-            model_of(paying), tools, middleware=[rt.middleware()], checkpointer=saver
-        )
+        return create_agent(model_of(paying), tools, middleware=[rt.middleware()], checkpointer=saver)
 
     async with runtime(tmp_path, tools) as rt:
         agent = agent_of(rt)
@@ -309,7 +307,7 @@ async def test_a_model_that_dies_takes_its_early_work_with_it(tmp_path: Path) ->
     tools = desk.tools(asynchronous=True)
     async with runtime(tmp_path, tools, log) as rt:
         agent = create_agent(model_of(dying), tools, middleware=[rt.middleware()])
-        with pytest.raises(Exception, match="cut|scripted|connection"):
+        with pytest.raises(Exception, match=r"cut|scripted|connection"):
             await agent.ainvoke({"messages": [("user", "find x")]})
     launched = log.of(EventKind.LAUNCHED)
     assert len(log.of(EventKind.RESOLVED)) == len(launched) == 1
@@ -380,12 +378,10 @@ async def test_a_tool_that_interrupts_is_not_answered_early(tmp_path: Path) -> N
 
 async def test_streaming_shows_the_same_events(tmp_path: Path) -> None:
     async def kinds(graph: Any) -> list[str]:
-        seen = []
+        wanted = {"on_tool_start", "on_tool_end", "on_chat_model_start", "on_chat_model_end"}
         question = {"messages": [("user", "find kittens")]}
-        async for event in graph.astream_events(question, {"configurable": {"thread_id": "1"}}, version="v2"):
-            if event["event"] in {"on_tool_start", "on_tool_end", "on_chat_model_start", "on_chat_model_end"}:
-                seen.append(f"{event['event']} {event['name']}")
-        return seen
+        stream = graph.astream_events(question, {"configurable": {"thread_id": "1"}}, version="v2")
+        return [f"{event['event']} {event['name']}" async for event in stream if event["event"] in wanted]
 
     model = model_of(searching)
     tools = Desk().tools(asynchronous=True)
@@ -401,9 +397,7 @@ async def test_a_model_that_does_not_stream_works_without_speculation(tmp_path: 
     desk, log = Desk(), EventLog()
     tools = desk.tools(asynchronous=True)
     async with runtime(tmp_path, tools, log) as rt:
-        agent = create_agent(
-            model_of(searching, disable_streaming=True), tools, middleware=[rt.middleware()]
-        )
+        agent = create_agent(model_of(searching, disable_streaming=True), tools, middleware=[rt.middleware()])
         done = await agent.ainvoke({"messages": [("user", "find kittens")]})
     assert isinstance(done["messages"][-1], AIMessage)
     assert done["messages"][-1].text == "answer: found kittens"

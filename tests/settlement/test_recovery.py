@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from typing import Any
 
@@ -93,9 +94,7 @@ def test_the_scenario_reaches_the_points_that_matter() -> None:
 
 @pytest.mark.parametrize(("tolerant", "verifiable", "keyed"), [(True, False, True), (False, True, True)])
 @pytest.mark.parametrize(("point", "nth"), cases())
-def test_death_at_every_point(
-    point: str, nth: int, tolerant: bool, verifiable: bool, keyed: bool
-) -> None:
+def test_death_at_every_point(point: str, nth: int, tolerant: bool, verifiable: bool, keyed: bool) -> None:
     world = LedgerWorld()
     journal = MemoryJournal(_Clock(), is_dead=lambda owner: owner == "scripted")
 
@@ -127,9 +126,7 @@ def test_death_at_every_point(
         assert all(row.stage in RESTING for row in snapshot.effects)
         assert not any(row.stage is Stage.STUCK for row in snapshot.effects)
         # A booking stands if and only if the real run took it or made it.
-        kept = sorted(
-            row.args["seat"] for row in snapshot.effects if row.stage is Stage.COMMITTED
-        )
+        kept = sorted(row.args["seat"] for row in snapshot.effects if row.stage is Stage.COMMITTED)
         assert sorted(world.seats) == kept
         assert all(count == 1 for count in world.seats.values())
         before = list(world.log)
@@ -137,10 +134,8 @@ def test_death_at_every_point(
         assert (again.recovered, again.compensated, again.stuck) == (0, 0, 0)
         assert world.log == before, "recovering twice is recovering once"
 
-    try:
+    with contextlib.suppress(Died):
         run(first(), seed=0, leaks="cancel")
-    except Died:
-        pass
     run(second(), seed=0)
 
 

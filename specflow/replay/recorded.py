@@ -1,3 +1,0 @@
-"""Moved to `specflow.traces.recorded`."""
-
-from specflow.traces.recorded import *  # noqa: F403 - goes with the last importer
