@@ -5,6 +5,6 @@ from __future__ import annotations
 
 def main() -> None:
     """Entry point of the console script."""
-    from specflow.cli.program import main as run  # noqa: PLC0415 - importing one command imports only that
+    from specflow.cli.program import main as run
 
     run()

@@ -42,22 +42,21 @@ def bench(
     """
     benches = chosen(name)
     rows: list[Row] = []
-    stopped = False
-    with _progress() as tell:
-        try:
+    try:
+        with _progress() as tell:
             for one in benches:
                 tell(one.name)
                 for row in one.rows(Effort(runs=runs, quick=quick, tell=tell)):
-                    rows.append(row)  # noqa: PERF402 - what is finished must be kept when Ctrl-C comes
-        except KeyboardInterrupt:
-            stopped = True
-    if as_json:
-        typer.echo(json.dumps([row.as_json() for row in rows], indent=2))
-    else:
-        _print(rows)
-    if stopped:
+                    rows.append(row)  # noqa: PERF402 - what is finished is kept, whatever ends the rest
+    except KeyboardInterrupt:
+        _print(rows, as_json=as_json)
         typer.echo(f"interrupted; finished rows: {len(rows)}", err=True)
-        raise typer.Exit(130)
+        raise typer.Exit(130) from None
+    except Exception:
+        # Minutes of measuring are not thrown away because a later bench fails.
+        _print(rows, as_json=as_json)
+        raise
+    _print(rows, as_json=as_json)
 
 
 @contextmanager
@@ -72,7 +71,10 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield lambda what: progress.update(task, description=f"measuring {what}")
 
 
-def _print(rows: Sequence[Row]) -> None:
+def _print(rows: Sequence[Row], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([row.as_json() for row in rows], indent=2))
+        return
     lines = [_cells(row) for row in rows]
     if not sys.stdout.isatty():
         # Columns that `cut` and `less -S` can deal with: never wrapped to a width nobody has.

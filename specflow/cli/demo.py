@@ -92,7 +92,7 @@ async def _demo(
     if not 0 < speed < float("inf") or not 0 <= tool_latency < float("inf"):
         raise ConfigurationError("--speed must be above 0, and --tool-latency 0 or more")
     if otlp:
-        from specflow.telemetry import auto  # noqa: PLC0415 - see above
+        from specflow.telemetry import auto
 
         auto(endpoint=otlp)
     if run:
@@ -101,11 +101,11 @@ async def _demo(
 
 
 async def _travel(*, yes: bool, db: str, as_json: bool, model: str, speed: float) -> int:
-    from specflow.demo.approval import Approval, say_no, say_yes  # noqa: PLC0415 - see _demo
-    from specflow.demo.database import open_database  # noqa: PLC0415 - see _demo
-    from specflow.demo.live import Screen  # noqa: PLC0415 - see _demo
-    from specflow.demo.page import print_comparison, print_timeline  # noqa: PLC0415 - see _demo
-    from specflow.demo.sidebyside import Setup, compare  # noqa: PLC0415 - see _demo
+    from specflow.demo.approval import Approval, say_no, say_yes
+    from specflow.demo.database import open_database
+    from specflow.demo.live import Screen
+    from specflow.demo.page import print_comparison, print_timeline
+    from specflow.demo.sidebyside import Setup, compare
 
     # With --json the picture goes to stderr, so that stdout is one document.
     console = _console(stderr=as_json)
@@ -129,9 +129,9 @@ async def _travel(*, yes: bool, db: str, as_json: bool, model: str, speed: float
 
 
 async def _recorded(run: str, *, runs: int, db: str, as_json: bool, speed: float, tool_latency: float) -> int:
-    from specflow.demo.database import open_database  # noqa: PLC0415 - see _demo
-    from specflow.demo.recorded import play  # noqa: PLC0415 - see _demo
-    from specflow.demo.recorded_page import print_recorded  # noqa: PLC0415 - see _demo
+    from specflow.demo.database import open_database
+    from specflow.demo.recorded import play
+    from specflow.demo.recorded_page import print_recorded
 
     file, first = _run_name(run)
     console = _console(stderr=True)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
 
+from specflow.cli.tools import load_tools
 from specflow.effects.call import Call, NotJsonError
 from specflow.effects.registry import ToolRegistry
-from specflow.effects.tool import ToolSpec
-from specflow.errors import PolicyError, SpecflowError
+from specflow.errors import ConfigurationError, PolicyError
 from specflow.policy import check as checks
 from specflow.policy import explain as explaining
 from specflow.policy import inline, load, schema
@@ -153,35 +152,10 @@ def _call(text: str) -> tuple[Call, CallPart]:
 
 def _registry(name: str) -> ToolRegistry | None:
     """The tools that `pkg.mod:attr` names; None when nothing is named."""
-    if not name:
-        return None
-    module_name, colon, attribute = name.partition(":")
-    if not colon or not module_name or not attribute:
-        _cannot(f"--tools {name}: must be written pkg.mod:attr")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        # As `python -m` does: the project that is worked on is found without being installed.
-        sys.path.insert(0, here)
     try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-        return _as_registry(found)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's own module may raise anything
-        _cannot(f"--tools {name}: {type(error).__name__}: {error}")
-
-
-def _as_registry(found: Any) -> ToolRegistry:
-    if isinstance(found, ToolRegistry):
-        return found
-    if isinstance(found, str | bytes | dict) or not hasattr(found, "__iter__"):
-        raise SpecflowError("must be a list of tools", hint="functions, LangChain tools or ToolSpecs")
-    tools = list(found)
-    if all(isinstance(tool, ToolSpec) for tool in tools):
-        return ToolRegistry(tools)
-    # Only here is LangChain needed, and importing it takes a second.
-    spec_of = importlib.import_module("specflow.graph.tools").spec_of
-    return ToolRegistry(tool if isinstance(tool, ToolSpec) else spec_of(tool) for tool in tools)
+        return load_tools(name) if name else None
+    except ConfigurationError as error:
+        _cannot(str(error))
 
 
 def _files(files: list[Path]) -> str:

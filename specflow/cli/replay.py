@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "Examples: `specflow replay runs.jsonl.xz --policy policies/airline.yaml` | "
-    "`specflow replay runs.jsonl --policy p.yaml --tool-latency lognormal:1.5,0.6 --json`"
+    "`specflow replay runs.jsonl --policy p.yaml --tool-latency lognormal:1.5,0.6 --each --json`"
 )
+INTERRUPTED = 130
 
 
 def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody calls it by position
@@ -33,6 +35,13 @@ def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody
     predictors: Annotated[
         str, typer.Option("--predictors", help="Comma-separated: sniffer, partial_call.")
     ] = "sniffer,partial_call",
+    each: Annotated[bool, typer.Option("--each", help="Also replay every predictor alone.")] = False,
+    real_time: Annotated[
+        bool, typer.Option("--real-time", help="By the wall clock instead of virtual time.")
+    ] = False,
+    speed: Annotated[
+        float, typer.Option("--speed", help="With --real-time: so many times as fast.", min=0.01, max=1000)
+    ] = 1.0,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many runs.")] = 1_000_000,
     model: Annotated[str, typer.Option("--model", help="Only runs whose model's name contains this.")] = "",
 ) -> None:
@@ -42,33 +51,91 @@ def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody
     guesses made at once, one step ahead, under the same policy; the regret is what the predictors' own
     right guesses would have saved if made at once, minus what they saved.
     """
+    from specflow.cli.replay_page import show
     from specflow.policy.load import load
     from specflow.replay.latency import latency
-    from specflow.replay.summary import Summary, replay_run
 
-    total, by_model = Summary(), {}
-    takes = latency(tool_latency)
+    if speed != 1.0 and not real_time:
+        raise ConfigurationError("--speed needs --real-time", hint="virtual time waits for nothing")
     names = _names(predictors)
+    # Alone only where that is something else than together.
+    alone = [(name,) for name in names] if each and len(names) > 1 else []
+    replays = _Replays(
+        policy=policy,
+        takes=latency(tool_latency),
+        sets=[tuple(names), *alone],
+        speed=speed if real_time else None,
+    )
     load(policy)  # a broken policy is said before the first run is read
-    for run in _shown(_wanted(traces, model, limit), quiet=as_json):
-        one = replay_run(
-            run,
-            total,
-            judge_for=lambda registry: load(policy, tools=registry),
-            predictors=_fresh(names),
-            latency=takes,
-        )
-        by_model.setdefault(run.model or "unknown", Summary()).include(one)
-    if not total.runs:
+    interrupted = False
+    try:
+        for file, run in _shown(_wanted(traces, model, limit), quiet=as_json):
+            replays.add(run, place=f"{file}:{run.number}")
+    except KeyboardInterrupt:
+        interrupted = True
+    total = replays.total
+    if interrupted:
+        typer.echo(f"interrupted: what follows is of the {total.runs} runs replayed so far", err=True)
+    elif not total.runs:
         raise ConfigurationError("no run was replayed", hint="check the files, --model and --limit")
+    found = replays.as_json(each=each)
     if as_json:
-        by = {name: summary.as_json() for name, summary in sorted(by_model.items())}
-        typer.echo(json.dumps({**total.as_json(), "models": by}, indent=2))
-    else:
-        _print(total, by_model)
+        typer.echo(json.dumps({**found, "interrupted": interrupted}, indent=2, allow_nan=False))
+    elif total.runs:
+        sets = found["by_predictor_set"] if each else []
+        show(found, found["models"], sets, takes=tool_latency, real_time=real_time)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
-def _wanted(files: Iterable[Path], model: str, limit: int) -> Iterator[RecordedRun]:
+@dataclass(slots=True, kw_only=True)
+class _Replays:
+    """Replays one run after the other and adds them up; the first of `sets` is the one that counts."""
+
+    policy: list[Path]
+    takes: Any  # specflow.replay.latency.Latency; imported with the command, not with the program
+    sets: list[tuple[str, ...]]
+    speed: float | None
+    by_set: dict[tuple[str, ...], Summary] = field(default_factory=dict)
+    by_model: dict[str, Summary] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Summary:
+        from specflow.replay.summary import Summary
+
+        return self.by_set.setdefault(self.sets[0], Summary())
+
+    def add(self, run: RecordedRun, *, place: str) -> None:
+        """Replay a run with every set; an interruption leaves it out of all of them."""
+        from specflow.policy.load import load
+        from specflow.replay.summary import Summary, replay_run
+
+        found = [
+            replay_run(
+                run,
+                Summary(),
+                judge_for=lambda registry: load(self.policy, tools=registry),
+                predictors=_fresh(names),
+                latency=self.takes,
+                speed=self.speed,
+                place=place,
+            )
+            for names in self.sets
+        ]
+        for names, one in zip(self.sets, found, strict=True):
+            self.by_set.setdefault(names, Summary()).include(one)
+        self.by_model.setdefault(run.model or "unknown", Summary()).include(found[0])
+
+    def as_json(self, *, each: bool) -> dict[str, Any]:
+        total = self.total.as_json()
+        found = {**total, "models": {name: one.as_json() for name, one in sorted(self.by_model.items())}}
+        if each:
+            rows = [(names, self.by_set[names].as_json()) for names in self.sets if names in self.by_set]
+            found["by_predictor_set"] = [{"predictors": list(names), **row} for names, row in rows]
+        return found
+
+
+def _wanted(files: Iterable[Path], model: str, limit: int) -> Iterator[tuple[Path, RecordedRun]]:
     from specflow.traces.recorded import read_runs
 
     taken = 0
@@ -78,17 +145,19 @@ def _wanted(files: Iterable[Path], model: str, limit: int) -> Iterator[RecordedR
                 return
             if model in run.model:
                 taken += 1
-                yield run
+                yield file, run
 
 
 def _names(text: str) -> list[str]:
     known = {"sniffer", "partial_call"}
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if name not in known:
             raise ConfigurationError(
                 f"there is no predictor {name!r}", hint=f"known: {', '.join(sorted(known))}"
             )
+    if not names:
+        raise ConfigurationError("no predictor was named", hint=f"known: {', '.join(sorted(known))}")
     return names
 
 
@@ -100,51 +169,19 @@ def _fresh(names: Iterable[str]) -> list[Predictor]:
     return [made[name]() for name in names]
 
 
-def _shown(runs: Iterator[RecordedRun], *, quiet: bool) -> Iterator[RecordedRun]:
+def _shown(runs: Iterator[tuple[Path, RecordedRun]], *, quiet: bool) -> Iterator[tuple[Path, RecordedRun]]:
     """The runs, with progress on a terminal."""
     if quiet or not sys.stderr.isatty():
         yield from runs
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("replaying")
-        for number, run in enumerate(runs, start=1):
-            progress.update(task, description=f"replaying run {number} ({run.model}, task {run.task_id})")
-            yield run
-
-
-def _print(total: Summary, by_model: dict[str, Summary]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="What speculation would have saved")
-    for heading in (
-        "model", "runs", "steps", "sequential", "saved", "oracle", "regret", "hit", "late", "miss", "wasted",
-    ):  # fmt: skip
-        table.add_column(heading, justify="left" if heading == "model" else "right")
-    for name, summary in [*sorted(by_model.items()), ("all", total)]:
-        table.add_row(name, *_cells(summary))
-    console = Console()
-    console.print(table)
-    for name, row in total.as_json()["predictors"].items():
-        console.print(
-            f"{name}: top-1 {row['top1']:.3f}, top-3 {row['top3']:.3f}, precision {row['precision']:.3f}, "
-            f"recall {row['recall']:.3f}, n={row['n']} steps with calls",
-            highlight=False,
-        )
-
-
-def _cells(summary: Summary) -> Iterator[str]:
-    row: dict[str, Any] = summary.as_json()
-    whole = row["sequential_seconds"] or 1.0
-    yield str(row["runs"])
-    yield str(row["steps"])
-    yield f"{row['sequential_seconds']:.0f} s"
-    for key in ("saved_seconds", "oracle_seconds", "regret_seconds"):
-        yield f"{row[key]:.1f} s ({100 * row[key] / whole:.1f} %)"
-    for outcome in ("hit", "late", "miss"):
-        yield str(row["outcomes"][outcome])
-    yield str(row["wasted_calls"])
+        for number, (file, run) in enumerate(runs, start=1):
+            about = f"replaying run {number} ({run.model}, task {run.task_id})"
+            progress.update(task, description=escape(about))
+            yield file, run
