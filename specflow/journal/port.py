@@ -48,10 +48,23 @@ class Journal(Protocol):
         ...
 
     async def close_session(self, lease: Lease, *, decision: str = "completed") -> None:
-        """End a session. Its effects must be at rest.
+        """End a session. Its effects must be at rest; done ones under a confirmed branch become committed.
 
         Raises:
-            JournalError: when an effect is not at rest or a branch is still open.
+            JournalError: when an effect is not at rest, a branch is still open, or another decision
+                was written before.
+        """
+        ...
+
+    async def decide_session(self, lease: Lease, decision: str) -> bool:
+        """Write the session's one decision (`completed` or `saga_aborted`) before acting on it, so that
+        a saga that dies half-way goes on as a saga. False: another decision is already there.
+        """
+        ...
+
+    async def reopen_session(self, session_id: str, *, owner: str) -> Lease | None:
+        """Make a closed session that holds a stuck effect active again, for an operator: fence + 1.
+        Its decision stays. None when it is unknown, not closed, or nothing in it is stuck.
         """
         ...
 
@@ -64,7 +77,10 @@ class Journal(Protocol):
         ...
 
     async def record(self, lease: Lease, effect_id: str, outcome: Outcome) -> bool:
-        """Compare-and-set intended (or unknown, which is resolved) -> outcome.stage. False: not in such a stage."""
+        """Compare-and-set intended (or unknown, which is resolved) -> outcome.stage.
+
+        False: the effect was in neither stage.
+        """
         ...
 
     async def adopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
