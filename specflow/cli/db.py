@@ -59,8 +59,8 @@ def clearly() -> Iterator[None]:
 @app.command(epilog="Example: specflow db upgrade --db postgresql://app@db.example/journal")
 def upgrade(db: DbOption, as_json: AsJson = False) -> None:
     """Bring the tables to the version this specflow needs. Safe to run from many processes at once."""
-    from specflow.journal.database import Database  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from specflow.journal.schema import upgrade as migrate  # noqa: PLC0415 - see above
+    from specflow.journal.database import Database
+    from specflow.journal.schema import upgrade as migrate
 
     with clearly():
         before, after = migrate(Database(url_of(db)))
@@ -75,9 +75,9 @@ def upgrade(db: DbOption, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: specflow db current --db sqlite:///specflow.db")
 def current(db: DbOption, as_json: AsJson = False) -> None:
     """Say which version the tables have, and which one this specflow needs."""
-    from specflow.journal import schema  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from specflow.journal.database import Database  # noqa: PLC0415 - see above
-    from specflow.journal.tables import HEAD  # noqa: PLC0415 - see above
+    from specflow.journal import schema
+    from specflow.journal.database import Database
+    from specflow.journal.tables import HEAD
 
     with clearly():
         database = Database(url_of(db))
@@ -92,9 +92,9 @@ def current(db: DbOption, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: specflow db check --db sqlite:///specflow.db")
 def check(db: DbOption, as_json: AsJson = False) -> None:
     """Compare the tables with what this specflow expects. Exit 0: equal, 1: different."""
-    from specflow.journal import schema  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from specflow.journal.database import Database  # noqa: PLC0415 - see above
-    from specflow.journal.tables import HEAD  # noqa: PLC0415 - see above
+    from specflow.journal import schema
+    from specflow.journal.database import Database
+    from specflow.journal.tables import HEAD
 
     with clearly():
         database = Database(url_of(db))

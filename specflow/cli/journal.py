@@ -28,7 +28,7 @@ app = typer.Typer(
 
 
 def _snapshot(db: str) -> Snapshot:
-    from specflow.journal.reads import snapshot_of  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from specflow.journal.reads import snapshot_of
 
     with clearly():
         return snapshot_of(url_of(db))
@@ -108,7 +108,7 @@ def show(
 @app.command(epilog="Example: specflow journal verify --db sqlite:///specflow.db --json")
 def verify(db: DbOption, as_json: AsJson = False) -> None:
     """Check every invariant that the rows can show. Exit 0: all hold, 1: some do not."""
-    from specflow.journal.verify import verify as check  # noqa: PLC0415 - only this command needs it
+    from specflow.journal.verify import verify as check
 
     snapshot = _snapshot(db)
     violations = check(snapshot)
@@ -141,7 +141,7 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Delete closed sessions that are old. What is active, unsettled or stuck stays, whatever its age."""
-    from specflow.journal.prune import prune as delete  # noqa: PLC0415 - SQLAlchemy is slow to import
+    from specflow.journal.prune import prune as delete
 
     with clearly():
         pruned = delete(url_of(db), older_than_days=older_than, now=time.time(), dry_run=dry_run)

@@ -47,7 +47,8 @@ class Intent:
     An early call has an open branch and no `adopted_by`; a real call is born adopted, under a branch
     that is confirmed from the start. `args` hold no secrets: what the policy redacts is already out,
     and `redacted` says so. `call_deadline` is seconds since the epoch: after it the request can no
-    longer be travelling. `traceparent` is the W3C header of the span that made the call.
+    longer be travelling. `traceparent` is the W3C header of the span that made the call. `depends_on`
+    are ids of effects that this one builds on: it is undone before them.
     """
 
     effect_id: str
@@ -69,6 +70,7 @@ class Intent:
     call_deadline: float | None = None
     reasons: tuple[str, ...] = ()
     traceparent: str = ""
+    depends_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +190,14 @@ class PredictionRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DependencyRow:
+    """`effect_id` builds on `needs_id`, and is undone before it."""
+
+    effect_id: str
+    needs_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Every row, read in one transaction."""
 
@@ -196,3 +206,4 @@ class Snapshot:
     effects: tuple[EffectRow, ...]
     events: tuple[EventRow, ...]
     predictions: tuple[PredictionRow, ...] = ()
+    dependencies: tuple[DependencyRow, ...] = ()

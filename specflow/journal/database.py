@@ -1,0 +1,219 @@
+"""One database: how to reach it, and connections whose transactions begin and end where we say."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import PoolProxiedConnection
+
+from specflow.errors import JournalError
+from specflow.journal.statements import Statements
+from specflow.journal.transaction import Transaction
+from specflow.journal.trouble import explain
+
+Durability = Literal["process", "power"]
+"""What a write survives once it is confirmed: the death of this process, or a power cut as well."""
+
+BUSY_SECONDS = 10.0
+"""How long to wait for another process that writes."""
+
+
+class Database:
+    """A database by URL: `sqlite:///file` or `postgresql://...`.
+
+    Raises:
+        JournalError: for any other URL, and when its driver is not installed.
+    """
+
+    def __init__(
+        self, url: str, *, durability: Durability = "power", busy_seconds: float = BUSY_SECONDS
+    ) -> None:
+        if durability not in {"process", "power"}:
+            raise JournalError(f"durability {durability!r} is unknown", hint='"process" or "power"')
+        self.url = _parse(url)
+        self.where = self.url.render_as_string(hide_password=True)
+        self.sqlite = self.url.get_backend_name() == "sqlite"
+        self._durability = durability
+        self._busy_seconds = busy_seconds
+        options = self._sqlite_options() if self.sqlite else self._postgres_options()
+        try:
+            self.engine = sa.create_engine(self.url, poolclass=sa.NullPool, connect_args=options)
+        except ImportError as error:
+            raise JournalError(
+                f"the driver for {self.url.drivername} is not installed",
+                hint="install specflow[postgres]",
+                database=self.where,
+            ) from error
+        if self.sqlite:
+            # Read then write in one transaction would otherwise fail when somebody wrote in between.
+            sa.event.listen(self.engine, "begin", _begin_immediate)
+        self.statements = Statements(self.engine.dialect)
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file, if it is one."""
+        if not self.sqlite or not self.url.database:
+            return None
+        return Path(self.url.database.removeprefix("file:"))
+
+    def _sqlite_options(self) -> dict[str, Any]:
+        if not self.url.database or ":memory:" in self.url.database or self.url.query.get("mode") == "memory":
+            # What is in memory is gone when the process dies, which is when a journal is needed.
+            raise JournalError(
+                f"{self.where} is not a file", hint="name one: sqlite:///specflow.db", database=self.where
+            )
+        return {"isolation_level": None, "timeout": self._busy_seconds}
+
+    def _postgres_options(self) -> dict[str, Any]:
+        milliseconds = int(self._busy_seconds * 1000)
+        # Our statements all find single rows by an index. Plans made while the tables are still empty
+        # would scan them instead, and a connection that lives long keeps such plans (a write took 20
+        # times as long).
+        settings = f"-c lock_timeout={milliseconds} -c enable_seqscan=off"
+        if self._durability == "process":
+            settings += " -c synchronous_commit=off"
+        defaults = {
+            "application_name": "specflow",
+            "connect_timeout": 10,
+            "options": settings,
+            # A server behind a broken network is noticed in seconds, not in hours.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20_000,
+        }
+        return {name: value for name, value in defaults.items() if name not in self.url.query}
+
+    def connect(self) -> Connection:
+        """A new connection, for one thread.
+
+        Raises:
+            JournalError: saying why not.
+        """
+        file = self.file
+        if file is not None and not file.parent.is_dir():
+            raise JournalError(
+                f"the journal {self.where} cannot be opened: there is no directory {file.parent}",
+                hint="create it, or name another file",
+                database=self.where,
+            )
+        with self.explained():
+            connection = Connection(self, self.engine.raw_connection())
+            if self.sqlite:
+                connection.set_up_sqlite(full=self._durability == "power")
+            return connection
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn what the driver raises into a JournalError."""
+        try:
+            yield
+        except (self.driver_error, sa.exc.SQLAlchemyError, OSError) as error:
+            raise explain(error, self.where, sqlite=self.sqlite) from error
+
+    @property
+    def driver_error(self) -> type[Exception]:
+        """The base of everything that the driver raises."""
+        found: type[Exception] = self.engine.dialect.loaded_dbapi.Error
+        return found
+
+
+class Connection:
+    """One connection, used by one thread; transactions are opened and ended here."""
+
+    def __init__(self, database: Database, raw: PoolProxiedConnection) -> None:
+        dbapi = database.engine.dialect.loaded_dbapi
+        self.database = database
+        self.refusals: tuple[type[Exception], ...] = (dbapi.IntegrityError,)
+        """What a constraint that refuses a row raises."""
+        self.misfits: tuple[type[Exception], ...] = (
+            dbapi.DataError,
+            dbapi.ProgrammingError,
+            *((dbapi.InterfaceError,) if database.sqlite else ()),
+        )
+        """What a value that the database cannot hold raises."""
+        self.committing = False
+        """Whether a commit was sent and not answered: what became of it is then not known."""
+        self._raw = raw
+        self._cursor = raw.cursor()
+
+    def set_up_sqlite(self, *, full: bool) -> None:
+        """Settings that a connection does not inherit from the file."""
+        self._cursor.execute("PRAGMA foreign_keys = ON")
+        self._cursor.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+
+    def begin(self, now: float) -> Transaction:
+        """Begin a transaction that will write; `now` is what its rows are stamped with."""
+        self.committing = False
+        if self.database.sqlite:
+            self._cursor.execute("BEGIN IMMEDIATE")
+        return self.transaction(now)
+
+    def read(self) -> Transaction:
+        """Begin a transaction that sees one state of the whole database; end it with `rollback`."""
+        if self.database.sqlite:
+            self._cursor.execute("BEGIN")
+        else:
+            self._cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return self.transaction(0.0)
+
+    def transaction(self, now: float = 0.0) -> Transaction:
+        """Statements outside of, or inside, whatever transaction is open."""
+        many = not self.database.sqlite
+        return Transaction(self._cursor, self.database.statements, many_sessions=many, now=now)
+
+    def commit(self) -> None:
+        """Make the transaction durable."""
+        self.committing = True
+        if self.database.sqlite:
+            self._cursor.execute("COMMIT")
+        else:
+            self._raw.commit()
+        self.committing = False
+
+    def rollback(self) -> None:
+        """End the transaction without effect; never raises, since it follows something that did."""
+        with contextlib.suppress(self.database.driver_error):
+            if self.database.sqlite:
+                self._cursor.execute("ROLLBACK")
+            else:
+                self._raw.rollback()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the server is gone: a new connection is needed."""
+        return not self.database.sqlite and bool(getattr(self._raw.driver_connection, "closed", False))
+
+    def close(self) -> None:
+        """Let go; never raises."""
+        with contextlib.suppress(self.database.driver_error, sa.exc.SQLAlchemyError):
+            self._cursor.close()
+            self._raw.close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = sa.make_url(url)
+        parsed.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise JournalError(
+            "that is not the URL of a journal", hint="sqlite:///file.db or postgresql://user@host/name"
+        ) from error
+    if parsed.drivername in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+        return parsed
+    raise JournalError(
+        f"a journal cannot be kept in {parsed.drivername}",
+        hint="use sqlite:///file.db or postgresql+psycopg://user@host/name",
+    )

@@ -1,0 +1,293 @@
+"""What can be asked of the writer, one class per change; each leaves its events in the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from specflow.errors import InvariantError, JournalError
+from specflow.journal import rows, rules
+from specflow.journal.record import Intent, Lease, Outcome, PredictionRow
+from specflow.journal.statements import Values
+from specflow.journal.text import dump, note
+from specflow.journal.transaction import Transaction
+from specflow.lifecycle import BranchState, Stage
+
+
+class Operation(Protocol):
+    """A change. `apply` may be called again after a rollback; it must keep nothing in between."""
+
+    def apply(self, tx: Transaction) -> Any:
+        """Change the database; what is returned is the answer to who asked (its type is the operation's).
+
+        Raises:
+            JournalError: refused; nothing was changed, or will be rolled back.
+        """
+        ...
+
+    def conflict(self, tx: Transaction) -> Any:
+        """The answer after a uniqueness constraint refused `apply`, which was rolled back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intend:
+    """Branch and effect, before the call."""
+
+    lease: Lease
+    intent: Intent
+    effect: Values
+
+    def values(self, tx: Transaction) -> tuple[Values, Values, int]:
+        """Rows of branch and effect, and the effect's `seq`; adds the events."""
+        standing = tx.guard(self.lease)
+        standing.seq += 1
+        intent, lease = self.intent, self.lease
+        state = BranchState.OPEN if intent.adopted_by is None else BranchState.CONFIRMED
+        decided = state is not BranchState.OPEN
+        cause = note(intent.cause)
+        branch = {
+            "branch_id": intent.branch_id,
+            "session_id": lease.session_id,
+            "parent_id": None,
+            "hypothesis": note(intent.hypothesis),
+            "state": state.value,
+            "cause": cause if decided else "",
+            "decided_at": tx.now if decided else None,
+            "decided_fence": lease.fence if decided else None,
+        }
+        effect = {
+            **self.effect,
+            "tenant": standing.tenant,
+            "seq": standing.seq,
+            "created_at": tx.now,
+            "updated_at": tx.now,
+        }
+        tx.event(lease, intent.branch_id, "", state.value, cause=cause)
+        tx.event(lease, intent.effect_id, "", Stage.INTENDED.value, cause=cause)
+        return branch, effect, standing.seq
+
+    def apply(self, tx: Transaction) -> int:
+        branch, effect, seq = self.values(tx)
+        tx.run(tx.statements.insert_branch, branch)
+        tx.run(tx.statements.insert_effect, effect)
+        tx.many(tx.statements.insert_dependency, rows.dependencies(self.intent))
+        return seq
+
+    def conflict(self, tx: Transaction) -> int:
+        intent = self.intent
+        tenant = tx.guard(self.lease).tenant
+        queries: tuple[tuple[str, Any, Values], ...] = (
+            ("effect", tx.statements.same_effect, {"w_effect_id": intent.effect_id}),
+            ("branch", tx.statements.same_branch, {"w_branch_id": intent.branch_id}),
+            ("adopted_by", tx.statements.adopter, {"w_adopted_by": intent.adopted_by}),
+            (
+                "idem_key",
+                tx.statements.same_key,
+                {"w_tenant": tenant, "w_tool": intent.tool, "w_idem_key": intent.idem_key},
+            ),
+        )
+        for what, statement, values in queries:
+            if tx.fetch(statement, values):
+                raise already_there(intent, what)
+        raise JournalError(
+            f"effect {intent.effect_id} depends on an effect that the journal does not know",
+            effect_id=intent.effect_id,
+            conflict="depends_on",
+        )
+
+
+def already_there(intent: Intent, what: str) -> JournalError:
+    """The error for an intent whose `what` another row has."""
+    return JournalError(
+        f"the intent of {intent.tool} is already in the journal: its {what} is taken",
+        hint="nothing was written; look the effect up instead of calling again",
+        effect_id=intent.effect_id,
+        conflict=what,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """The outcome, after the call."""
+
+    lease: Lease
+    effect_id: str
+    outcome: Outcome
+    result: str
+
+    def values(self, tx: Transaction, source: Stage) -> Values:
+        """Parameters of the compare-and-set from `source`."""
+        return {
+            "w_effect_id": self.effect_id,
+            "w_session_id": self.lease.session_id,
+            "w_stage": source.value,
+            "stage": self.outcome.stage.value,
+            "result": self.result,
+            "replayable": self.outcome.replayable,
+            "error": note(self.outcome.error),
+            "fence": self.lease.fence,
+            "updated_at": tx.now,
+        }
+
+    def tell(self, tx: Transaction, source: Stage) -> None:
+        """Add the event."""
+        tx.event(self.lease, self.effect_id, source.value, self.outcome.stage.value, cause="outcome")
+
+    def apply(self, tx: Transaction) -> bool:
+        tx.guard(self.lease)
+        for source in rules.record_sources(self.outcome.stage):
+            if tx.run(tx.statements.record, self.values(tx, source)):
+                self.tell(tx, source)
+                return True
+        return False
+
+    def conflict(self, tx: Transaction) -> bool:
+        raise InvariantError(f"recording effect {self.effect_id} met a constraint")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """The one compare-and-set by which an effect commits."""
+
+    lease: Lease
+    effect_id: str
+    adopted_by: str
+
+    def apply(self, tx: Transaction) -> bool:
+        lease = self.lease
+        tx.guard(lease)
+        mine = {"w_effect_id": self.effect_id, "w_session_id": lease.session_id}
+        found = tx.fetch(tx.statements.standing, mine)
+        if not found:
+            return False
+        stage, branch_id, _state, adopted_by, _comp_key = found[0]
+        if adopted_by is not None or Stage(stage) not in rules.ADOPTABLE:
+            return False
+        if tx.fetch(tx.statements.adopter, {"w_adopted_by": self.adopted_by}):
+            return False
+        if not decide_branch(tx, lease, branch_id, BranchState.CONFIRMED, "adopted"):
+            return False
+        tx.run(tx.statements.adopt, {**mine, "adopted_by": self.adopted_by, "updated_at": tx.now})
+        facts = {"effect_id": self.effect_id, "adopted_by": self.adopted_by}
+        source, target = BranchState.OPEN.value, BranchState.CONFIRMED.value
+        tx.event(lease, branch_id, source, target, cause="adopted", facts=facts)
+        return True
+
+    def conflict(self, tx: Transaction) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abort:
+    """The branch is lost."""
+
+    lease: Lease
+    branch_id: str
+    cause: str
+
+    def apply(self, tx: Transaction) -> bool:
+        tx.guard(self.lease)
+        cause = note(self.cause)
+        if not decide_branch(tx, self.lease, self.branch_id, BranchState.ABORTED, cause):
+            return False
+        tx.event(self.lease, self.branch_id, BranchState.OPEN.value, BranchState.ABORTED.value, cause=cause)
+        return True
+
+    def conflict(self, tx: Transaction) -> bool:
+        raise InvariantError(f"aborting branch {self.branch_id} met a constraint")
+
+
+def decide_branch(tx: Transaction, lease: Lease, branch_id: str, state: BranchState, cause: str) -> bool:
+    """Compare-and-set an open branch of the lease's session; False when it was decided before."""
+    changed = tx.run(
+        tx.statements.decide_branch,
+        {
+            "w_branch_id": branch_id,
+            "w_session_id": lease.session_id,
+            "state": state.value,
+            "cause": cause,
+            "decided_at": tx.now,
+            "decided_fence": lease.fence,
+        },
+    )
+    return changed == 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One stage to another."""
+
+    lease: Lease
+    effect_id: str
+    source: Stage
+    target: Stage
+    cause: str = ""
+    comp_key: str | None = None
+    comp_args: str | None = None
+    not_before: float | None = None
+    error: str | None = None
+
+    def apply(self, tx: Transaction) -> bool:
+        lease = self.lease
+        tx.guard(lease)
+        mine = {"w_effect_id": self.effect_id, "w_session_id": lease.session_id}
+        found = tx.fetch(tx.statements.standing, mine)
+        if not found or found[0][0] != self.source:
+            return False
+        _stage, _branch_id, state, _adopted_by, comp_key = found[0]
+        rules.check_branch(self.effect_id, self.source, self.target, BranchState(state))
+        rules.check_comp_key(self.effect_id, comp_key, self.comp_key)
+        values = {
+            **mine,
+            "w_stage": self.source.value,
+            "stage": self.target.value,
+            "fence": lease.fence,
+            "updated_at": tx.now,
+            "not_before": self.not_before,
+            "comp_key": self.comp_key,
+            "comp_args": self.comp_args,
+            "error": None if self.error is None else note(self.error),
+            "tries": int(self.target is Stage.COMPENSATING),
+        }
+        if not tx.run(tx.statements.move, values):
+            return False
+        facts: Mapping[str, Any] = {"error": note(self.error)} if self.error else {}
+        tx.event(lease, self.effect_id, self.source.value, self.target.value, cause=self.cause, facts=facts)
+        return True
+
+    def conflict(self, tx: Transaction) -> bool:
+        raise JournalError(
+            f"the undo key of effect {self.effect_id} belongs to another effect",
+            effect_id=self.effect_id,
+            conflict="comp_key",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predict:
+    """Statistics, written when there is time."""
+
+    predictions: tuple[PredictionRow, ...]
+
+    def apply(self, tx: Transaction) -> None:
+        newest = {row.speculation_id: row for row in self.predictions}
+        tx.many(tx.statements.upsert_prediction, [rows.prediction_values(row) for row in newest.values()])
+
+    def conflict(self, tx: Transaction) -> None:
+        """Not worth an error."""
+
+
+def intend(lease: Lease, intent: Intent) -> Intend:
+    """The operation, with everything that can be refused already refused."""
+    rules.check_intent(intent)
+    return Intend(lease=lease, intent=intent, effect=rows.effect_values(lease, intent))
+
+
+def record(lease: Lease, effect_id: str, outcome: Outcome) -> Record:
+    """The operation, with everything that can be refused already refused."""
+    rules.check_outcome(outcome)
+    return Record(
+        lease=lease, effect_id=effect_id, outcome=outcome, result=dump(outcome.result, "the tool's result")
+    )

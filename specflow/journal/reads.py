@@ -1,0 +1,169 @@
+"""Every query, on a connection of its own: reading never waits for the writer, nor makes it wait."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from specflow.errors import JournalError
+from specflow.journal import rows
+from specflow.journal import tables as t
+from specflow.journal.database import Connection, Database
+from specflow.journal.record import EffectRow, SessionRow, Snapshot
+from specflow.journal.schema import prepare
+from specflow.journal.statements import Prepared, constant
+from specflow.journal.transaction import Transaction
+from specflow.lifecycle import BranchState, SessionState
+
+T = TypeVar("T")
+
+
+class Queries:
+    """The queries, compiled for one database."""
+
+    def __init__(self, database: Database) -> None:
+        def ready(statement: sa.ClauseElement) -> Prepared:
+            return Prepared(statement, database.engine.dialect)
+
+        def given(name: str) -> sa.BindParameter[str]:
+            return sa.bindparam(name, type_=sa.Text)
+
+        e, b, s = t.effect, t.branch, t.session
+        self._effect = ready(sa.select(e).where(e.c.effect_id == given("effect_id")))
+        self._adopted = ready(sa.select(e).where(e.c.adopted_by == given("adopted_by")))
+        live = sa.text(t.LIVE)
+        self._unsettled = ready(
+            sa.select(e).where(e.c.session_id == given("session_id"), live).order_by(e.c.seq.desc())
+        )
+        self._branch = ready(sa.select(b.c.state).where(b.c.branch_id == given("branch_id")))
+        is_open = b.c.state == constant(BranchState.OPEN)
+        self._open = ready(
+            sa.select(b.c.branch_id)
+            .where(b.c.session_id == given("session_id"), is_open)
+            .order_by(b.c.branch_id)
+        )
+        active = sa.select(s).where(s.c.state == constant(SessionState.ACTIVE))
+        oldest = (s.c.created_at, s.c.session_id)
+        self._active = ready(active.order_by(*oldest))
+        self._active_of = ready(active.where(s.c.thread == given("thread")).order_by(*oldest))
+        self._sessions = ready(sa.select(s).order_by(*oldest))
+        self._branches = ready(sa.select(b).order_by(b.c.session_id, b.c.branch_id))
+        self._effects = ready(sa.select(e).order_by(e.c.session_id, e.c.seq))
+        self._events = ready(sa.select(t.event).order_by(t.event.c.seq))
+        p = t.prediction
+        self._predictions = ready(sa.select(p).order_by(p.c.at, p.c.speculation_id))
+        d = t.effect_dep
+        self._dependencies = ready(sa.select(d).order_by(d.c.effect_id, d.c.needs_id))
+
+    def effect(self, tx: Transaction, effect_id: str) -> EffectRow | None:
+        found = tx.fetch(self._effect, {"effect_id": effect_id})
+        return rows.effect_row(found[0]) if found else None
+
+    def adopted(self, tx: Transaction, adopted_by: str) -> EffectRow | None:
+        found = tx.fetch(self._adopted, {"adopted_by": adopted_by})
+        return rows.effect_row(found[0]) if found else None
+
+    def unsettled(self, tx: Transaction, session_id: str) -> tuple[EffectRow, ...]:
+        return tuple(map(rows.effect_row, tx.fetch(self._unsettled, {"session_id": session_id})))
+
+    def branch_state(self, tx: Transaction, branch_id: str) -> str | None:
+        found = tx.fetch(self._branch, {"branch_id": branch_id})
+        return str(found[0][0]) if found else None
+
+    def open_branches(self, tx: Transaction, session_id: str) -> tuple[str, ...]:
+        return tuple(str(row[0]) for row in tx.fetch(self._open, {"session_id": session_id}))
+
+    def active_sessions(self, tx: Transaction, thread: str | None) -> tuple[SessionRow, ...]:
+        if thread is None:
+            return tuple(map(rows.session_row, tx.fetch(self._active, {})))
+        return tuple(map(rows.session_row, tx.fetch(self._active_of, {"thread": thread})))
+
+    def snapshot(self, tx: Transaction) -> Snapshot:
+        return Snapshot(
+            sessions=tuple(map(rows.session_row, tx.fetch(self._sessions, {}))),
+            branches=tuple(map(rows.branch_row, tx.fetch(self._branches, {}))),
+            effects=tuple(map(rows.effect_row, tx.fetch(self._effects, {}))),
+            events=tuple(map(rows.event_row, tx.fetch(self._events, {}))),
+            predictions=tuple(map(rows.prediction_row, tx.fetch(self._predictions, {}))),
+            dependencies=tuple(map(rows.dependency_row, tx.fetch(self._dependencies, {}))),
+        )
+
+
+class Reader:
+    """One thread with one connection, for any event loop."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="specflow-journal-read")
+        self._connection: Connection | None = None
+        self._gate = threading.Lock()
+        self._closed = False
+
+    async def ask(self, query: Callable[..., T], *values: Any) -> T:
+        """Run `query(transaction, *values)` in a transaction that sees one state of everything.
+
+        Raises:
+            JournalError: when the database fails, or the journal is closed.
+        """
+        loop = asyncio.get_running_loop()
+        with self._gate:
+            if self._closed:
+                raise JournalError("the journal is closed", hint="open it again")
+            job = loop.run_in_executor(self._executor, self._run, query, values)
+        return await job
+
+    def _run(self, query: Callable[..., T], values: tuple[Any, ...], *, again: bool = True) -> T:
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self._database.connect()
+        try:
+            with self._database.explained():
+                return query(connection.read(), *values)
+        except JournalError:
+            if not (again and connection.lost):
+                raise
+            connection.close()
+            self._connection = None
+            return self._run(query, values, again=False)
+        finally:
+            if self._connection is not None:
+                self._connection.rollback()
+
+    def close(self) -> None:
+        """Let the queued queries end, then let go; again is harmless."""
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            self._executor.submit(self._let_go).result()
+        except RuntimeError:
+            return  # the interpreter is ending and has ended this thread first
+        self._executor.shutdown(wait=True)
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def snapshot_of(url: str) -> Snapshot:
+    """Every row of the journal at `url`, for code that has no event loop and writes nothing.
+
+    Raises:
+        JournalError: when there is no journal there, or it cannot be read.
+    """
+    database = Database(url)
+    prepare(database, create=False)
+    connection = database.connect()
+    try:
+        with database.explained():
+            return Queries(database).snapshot(connection.read())
+    finally:
+        connection.rollback()
+        connection.close()

@@ -1,0 +1,152 @@
+"""What every journal refuses, whatever it is stored in; `memory` and `sql` both ask here."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from specflow.effects.kind import EffectClass
+from specflow.errors import FencedError, InvariantError, JournalError
+from specflow.journal.record import Intent, Lease, Outcome
+from specflow.journal.tables import DECISIONS
+from specflow.journal.text import identifiers
+from specflow.lifecycle import MOVES, BranchState, SessionState, Stage, may_move
+
+
+class Held(Protocol):
+    """What is stored about who may write under a session."""
+
+    @property
+    def owner(self) -> str: ...
+    @property
+    def fence(self) -> int: ...
+    @property
+    def state(self) -> SessionState: ...
+
+
+def _leads_to(goal: Stage) -> frozenset[Stage]:
+    found: set[Stage] = set()
+    frontier = {goal}
+    while frontier:
+        frontier = {
+            source
+            for source, targets in MOVES.items()
+            if targets & frontier and source is not Stage.STUCK and source not in found
+        }
+        found |= frontier
+    return frozenset(found - {goal})
+
+
+ADOPTABLE = _leads_to(Stage.COMMITTED)
+"""Stages from which an effect can still be committed; anything else is never adopted."""
+
+NEVER_EARLY = frozenset({EffectClass.CONFIRMATION_REQUIRED, EffectClass.DENY})
+"""Classes that are called only under a confirmed branch."""
+
+RECORDED = frozenset({Stage.DONE, Stage.FAILED, Stage.UNKNOWN})
+"""Stages a call can end in."""
+
+
+def check_lease(lease: Lease, held: Held | None) -> None:
+    """Whether `lease` may write.
+
+    Raises:
+        FencedError: somebody has taken the session over.
+        JournalError: the session is unknown, or closed.
+    """
+    if held is None:
+        raise JournalError(f"the journal knows no session {lease.session_id}", session_id=lease.session_id)
+    if (held.owner, held.fence) != (lease.owner, lease.fence):
+        raise FencedError(
+            f"session {lease.session_id} was taken over by {held.owner} (fence {held.fence}, ours is "
+            f"{lease.fence})",
+            hint="nothing more may be written under it here; resume the run where it is now",
+            session_id=lease.session_id,
+            owner=held.owner,
+            fence=held.fence,
+        )
+    if held.state is SessionState.CLOSED:
+        raise JournalError(
+            f"session {lease.session_id} is closed",
+            hint="a new run opens a new session",
+            session_id=lease.session_id,
+        )
+
+
+def check_session(session_id: str, thread: str, owner: str, tenant: str) -> None:
+    """Refuse identifiers that could not be found again."""
+    identifiers(
+        (("session_id", session_id), ("thread", thread or None), ("owner", owner), ("tenant", tenant or None))
+    )
+
+
+def check_decision(decision: str) -> None:
+    """Refuse a decision that is not in the vocabulary."""
+    if decision not in DECISIONS:
+        known = ", ".join(DECISIONS)
+        raise InvariantError(f"a session cannot be decided {decision!r}", hint=f"one of {known}")
+
+
+def check_intent(intent: Intent) -> None:
+    """Refuse an intent that must never be written.
+
+    Raises:
+        InvariantError: an early call of a class that may not run early.
+        JournalError: identifiers that could not be found again.
+    """
+    identifiers(
+        (
+            ("effect_id", intent.effect_id),
+            ("branch_id", intent.branch_id),
+            ("tool", intent.tool),
+            ("schema_hash", intent.schema_hash or None),
+            ("policy_hash", intent.policy_hash or None),
+            ("fingerprint", intent.fingerprint),
+            ("idem_key", intent.idem_key),
+            ("adopted_by", intent.adopted_by),
+            *(("depends_on", other) for other in intent.depends_on),
+        )
+    )
+    if intent.effect_id in intent.depends_on:
+        raise InvariantError(f"effect {intent.effect_id} cannot depend on itself")
+    # INVARIANT: I11, what needs a confirmation is never called under an open branch.
+    if intent.adopted_by is None and intent.effect in NEVER_EARLY:
+        raise InvariantError(f"{intent.tool} is {intent.effect}: it may not be called under an open branch")
+
+
+def check_outcome(outcome: Outcome) -> None:
+    """Refuse an outcome that is none."""
+    if outcome.stage not in RECORDED:
+        known = ", ".join(sorted(RECORDED))
+        raise InvariantError(f"a call cannot end {outcome.stage}", hint=f"one of {known}")
+
+
+def record_sources(target: Stage) -> tuple[Stage, ...]:
+    """Stages that `record` may leave for `target`, the usual one first."""
+    return tuple(stage for stage in (Stage.INTENDED, Stage.UNKNOWN) if may_move(stage, target))
+
+
+def check_move(source: Stage, target: Stage) -> None:
+    """Refuse a move that is not in `lifecycle.MOVES`."""
+    if not may_move(source, target):
+        raise InvariantError(f"an effect cannot go from {source} to {target}")
+
+
+def check_branch(effect_id: str, source: Stage, target: Stage, branch: BranchState) -> None:
+    """Refuse a move that the branch's decision does not allow.
+
+    Raises:
+        InvariantError: committing what was not adopted, or undoing what was not lost.
+    """
+    # INVARIANT: I3, an effect commits only by adoption, and is then undone only by its session.
+    if target is Stage.COMMITTED and branch is not BranchState.CONFIRMED:
+        raise InvariantError(f"effect {effect_id} cannot be committed: its branch is {branch}")
+    if (source, target) == (Stage.DONE, Stage.COMPENSATING) and branch is not BranchState.ABORTED:
+        raise InvariantError(f"effect {effect_id} cannot be undone: its branch is {branch}")
+
+
+def check_comp_key(effect_id: str, stored: str | None, given: str | None) -> None:
+    """Refuse a second key for the same undo."""
+    identifiers((("comp_key", given),))
+    # INVARIANT: I6, the key of an undo is minted once; another one could undo twice.
+    if stored is not None and given is not None and stored != given:
+        raise InvariantError(f"the undo of effect {effect_id} already has another key")

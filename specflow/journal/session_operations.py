@@ -1,0 +1,239 @@
+"""Changes of whole sessions: who holds one, how it was decided, when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from specflow.errors import InvariantError, JournalError
+from specflow.journal.operations import Move
+from specflow.journal.record import Lease
+from specflow.journal.transaction import Standing, Transaction
+from specflow.lifecycle import RESTING, BranchState, SessionState, Stage
+
+_ACTIVE, _CLOSED = SessionState.ACTIVE.value, SessionState.CLOSED.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSession:
+    """A new session, leased to its owner."""
+
+    session_id: str
+    thread: str
+    owner: str
+    tenant: str
+    lease_seconds: float
+
+    def apply(self, tx: Transaction) -> Lease:
+        lease = Lease(session_id=self.session_id, owner=self.owner, fence=1)
+        tx.run(
+            tx.statements.insert_session,
+            {
+                "session_id": self.session_id,
+                "thread": self.thread,
+                "tenant": self.tenant,
+                "owner": self.owner,
+                "fence": 1,
+                "lease_seconds": self.lease_seconds,
+                "state": _ACTIVE,
+                "decision": "",
+                "created_at": tx.now,
+            },
+        )
+        tx.forget(self.session_id)
+        tx.event(lease, self.session_id, "", _ACTIVE, facts={"owner": self.owner})
+        return lease
+
+    def conflict(self, tx: Transaction) -> Lease:
+        raise JournalError(
+            f"session {self.session_id} is already in the journal",
+            hint="take it over, or open one under a new id",
+            session_id=self.session_id,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeSession:
+    """Another owner for an active session."""
+
+    session_id: str
+    owner: str
+    force: bool
+    lease_seconds: float
+    known_dead: Callable[[str], bool]
+
+    def apply(self, tx: Transaction) -> Lease | None:
+        standing = tx.session(self.session_id)
+        if standing is None or standing.state is SessionState.CLOSED:
+            return None
+        if not (self.force or standing.expired or self.known_dead(standing.owner)):
+            return None
+        return take(tx, self.session_id, standing, self.owner, self.lease_seconds, cause="taken")
+
+    def conflict(self, tx: Transaction) -> Lease | None:
+        raise InvariantError(f"taking session {self.session_id} met a constraint")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReopenSession:
+    """A closed session in which something is stuck, for an operator."""
+
+    session_id: str
+    owner: str
+    lease_seconds: float
+
+    def apply(self, tx: Transaction) -> Lease | None:
+        standing = tx.session(self.session_id)
+        if standing is None or standing.state is SessionState.ACTIVE:
+            return None
+        if not tx.fetch(tx.statements.stuck, {"w_session_id": self.session_id}):
+            return None
+        return take(tx, self.session_id, standing, self.owner, self.lease_seconds, cause="reopened")
+
+    def conflict(self, tx: Transaction) -> Lease | None:
+        raise InvariantError(f"reopening session {self.session_id} met a constraint")
+
+
+def take(
+    tx: Transaction, session_id: str, standing: Standing, owner: str, lease_seconds: float, *, cause: str
+) -> Lease:
+    """Fence + 1 under a new owner; the caller has seen that it may."""
+    lease = Lease(session_id=session_id, owner=owner, fence=standing.fence + 1)
+    changed = tx.run(
+        tx.statements.take,
+        {
+            "w_session_id": session_id,
+            "w_fence": standing.fence,
+            "owner": owner,
+            "fence": lease.fence,
+            "lease_seconds": lease_seconds,
+        },
+    )
+    if changed != 1:
+        raise InvariantError(f"session {session_id} changed under its lock")
+    facts = {"owner": owner, "from": standing.owner}
+    tx.event(lease, session_id, standing.state.value, _ACTIVE, cause=cause, facts=facts)
+    tx.forget(session_id)
+    return lease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecideSession:
+    """The session's one decision, before it is acted on."""
+
+    lease: Lease
+    decision: str
+
+    def apply(self, tx: Transaction) -> bool:
+        lease = self.lease
+        standing = tx.guard(lease)
+        if standing.decision:
+            return standing.decision == self.decision
+        tx.run(tx.statements.decide, {**mine(lease), "decision": self.decision})
+        tx.forget(lease.session_id)
+        tx.event(
+            lease, lease.session_id, _ACTIVE, _ACTIVE, cause="decided", facts={"decision": self.decision}
+        )
+        return True
+
+    def conflict(self, tx: Transaction) -> bool:
+        raise InvariantError(f"deciding session {self.lease.session_id} met a constraint")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseSession:
+    """The end of a session; its effects are at rest."""
+
+    lease: Lease
+    decision: str
+
+    def apply(self, tx: Transaction) -> None:
+        lease = self.lease
+        standing = tx.guard(lease)
+        if standing.decision not in {"", self.decision}:
+            raise already_decided(lease, standing.decision, self.decision)
+        found = tx.fetch(tx.statements.open_branch, {"w_session_id": lease.session_id})
+        if found:
+            raise branch_open(lease, found[0][0])
+        for effect_id, stage, branch in tx.fetch(tx.statements.live, {"w_session_id": lease.session_id}):
+            # `committed` follows from the branch; this is the latest moment to write it down.
+            if stage != Stage.DONE or branch != BranchState.CONFIRMED:
+                raise not_at_rest(lease, effect_id, stage)
+            Move(
+                lease=lease,
+                effect_id=effect_id,
+                source=Stage.DONE,
+                target=Stage.COMMITTED,
+                cause="closed",
+            ).apply(tx)
+        tx.run(tx.statements.close, {**mine(lease), "decision": self.decision})
+        tx.forget(lease.session_id)
+        tx.event(lease, lease.session_id, _ACTIVE, _CLOSED, cause=self.decision)
+
+    def conflict(self, tx: Transaction) -> None:
+        raise InvariantError(f"closing session {self.lease.session_id} met a constraint")
+
+
+def already_decided(lease: Lease, decision: str, wanted: str) -> JournalError:
+    """The error for a second, different decision."""
+    return JournalError(
+        f"session {lease.session_id} was decided {decision}; it cannot be closed as {wanted}",
+        session_id=lease.session_id,
+    )
+
+
+def branch_open(lease: Lease, branch_id: str) -> JournalError:
+    """The error for closing above an undecided branch."""
+    return JournalError(
+        f"session {lease.session_id} cannot be closed: branch {branch_id} is still open",
+        hint="confirm or abort it first",
+        session_id=lease.session_id,
+        branch_id=branch_id,
+    )
+
+
+def not_at_rest(lease: Lease, effect_id: str, stage: str) -> JournalError:
+    """The error for closing above an effect that something must still happen to."""
+    resting = ", ".join(sorted(RESTING))
+    return JournalError(
+        f"session {lease.session_id} cannot be closed: effect {effect_id} is {stage}, not at rest",
+        hint=f"settle it first, so that it is one of {resting}",
+        session_id=lease.session_id,
+        effect_id=effect_id,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renew:
+    """More time for leases; answers with those that are lost."""
+
+    leases: tuple[Lease, ...]
+    lease_seconds: float
+
+    def apply(self, tx: Transaction) -> tuple[Lease, ...]:
+        statement, seconds = tx.statements.renew, {"lease_seconds": self.lease_seconds}
+        # In one order everywhere, so that two processes never wait for each other's rows.
+        ordered = sorted(self.leases, key=lambda lease: lease.session_id)
+        return tuple(lease for lease in ordered if not tx.run(statement, {**mine(lease), **seconds}))
+
+    def conflict(self, tx: Transaction) -> tuple[Lease, ...]:
+        raise InvariantError("renewing leases met a constraint")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Leases given back, so that somebody else may take the sessions over at once."""
+
+    leases: tuple[Lease, ...]
+
+    def apply(self, tx: Transaction) -> None:
+        ordered = sorted(self.leases, key=lambda lease: lease.session_id)
+        tx.many(tx.statements.release, [mine(lease) for lease in ordered])
+
+    def conflict(self, tx: Transaction) -> None:
+        raise InvariantError("releasing leases met a constraint")
+
+
+def mine(lease: Lease) -> dict[str, object]:
+    """Parameters that find the session only while the lease is the newest."""
+    return {"w_session_id": lease.session_id, "w_owner": lease.owner, "w_fence": lease.fence}

@@ -1,0 +1,243 @@
+"""Every statement that writes, built with SQLAlchemy Core and compiled once per database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql import ColumnElement
+
+from specflow.journal import tables as t
+from specflow.lifecycle import BranchState, SessionState, Stage
+
+Values = Mapping[str, Any]
+"""Parameters of one statement by name; what a value may be is the driver's business."""
+
+
+class Prepared:
+    """One statement as the driver takes it: text, and the order of its parameters where they have one."""
+
+    __slots__ = ("_order", "bulk", "sql")
+
+    def __init__(
+        self, statement: sa.ClauseElement, dialect: Dialect, bulk: sa.ClauseElement | None = None
+    ) -> None:
+        compiled = statement.compile(dialect=dialect)
+        self.sql = str(compiled)
+        order: Sequence[str] | None = getattr(compiled, "positiontup", None)
+        self._order = tuple(order) if order is not None else None
+        self.bulk = None if bulk is None else Prepared(bulk, dialect)
+        """The same for many rows at once, whose parameters are the columns as lists; None: one by one."""
+
+    def bind(self, values: Values) -> Any:
+        """The parameters in the form the driver takes."""
+        if self._order is None:
+            return values
+        return [values[name] for name in self._order]
+
+
+Ready = Callable[[sa.ClauseElement], Prepared]
+"""Compiles a statement for the dialect at hand."""
+
+
+def constant(value: str) -> ColumnElement[str]:
+    """A state of `lifecycle` as an SQL literal, so that partial indexes are found."""
+    return sa.literal_column(repr(str(value)), sa.Text)
+
+
+def database_clock(dialect: Dialect) -> ColumnElement[float]:
+    """Seconds since the epoch by the database's own clock: the one that all owners share."""
+    if dialect.name == "sqlite":
+        return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Double)
+    return sa.literal_column("extract(epoch from clock_timestamp())::double precision", sa.Double)
+
+
+def _insertion(table: sa.Table, dialect: Dialect) -> Prepared:
+    columns = [column for column in table.c if column.autoincrement is not True]
+    one = sa.insert(table).values({column.name: sa.bindparam(column.name) for column in columns}).inline()
+    if dialect.name != "postgresql":
+        return Prepared(one, dialect)
+    given = _lists({column.name: column for column in columns})
+    names = [column.name for column in columns]
+    return Prepared(one, dialect, sa.insert(table).from_select(names, sa.select(given)).inline())
+
+
+def _lists(columns: Mapping[str, sa.Column[Any]]) -> sa.TableValuedAlias:
+    """A table out of parameters that are lists: PostgreSQL then plans and answers once for all rows."""
+    lists = [sa.bindparam(name, type_=postgresql.ARRAY(column.type)) for name, column in columns.items()]
+    named = [sa.column(name, column.type) for name, column in columns.items()]
+    return sa.func.unnest(*lists).table_valued(*named, name="given").render_derived()
+
+
+def _where(column: sa.Column[Any]) -> ColumnElement[bool]:
+    return column == sa.bindparam(f"w_{column.name}", type_=column.type)
+
+
+class Statements:
+    """The statements for one dialect, by what they do."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        def ready(statement: sa.ClauseElement) -> Prepared:
+            return Prepared(statement, dialect)
+
+        now = database_clock(dialect)
+        self.now = ready(sa.select(now))
+        self.insert_branch = _insertion(t.branch, dialect)
+        self.insert_effect = _insertion(t.effect, dialect)
+        self.insert_dependency = _insertion(t.effect_dep, dialect)
+        self.insert_event = _insertion(t.event, dialect)
+        self.upsert_prediction = ready(_upsert_prediction(dialect))
+        self._sessions(ready, now, dialect)
+        self._branches(ready)
+        self._effects(ready, dialect)
+
+    def _sessions(self, ready: Ready, now: ColumnElement[float], dialect: Dialect) -> None:
+        s = t.session
+        until = now + sa.bindparam("lease_seconds", type_=sa.Double)
+        values: dict[str, object] = {column.name: sa.bindparam(column.name) for column in s.c}
+        self.insert_session = ready(sa.insert(s).values(values | {"lease_until": until}).inline())
+        newest = sa.select(sa.func.max(t.effect.c.seq)).where(t.effect.c.session_id == s.c.session_id)
+        guarded = sa.select(
+            s.c.session_id,
+            s.c.owner,
+            s.c.fence,
+            s.c.state,
+            s.c.decision,
+            s.c.tenant,
+            sa.func.coalesce(newest.scalar_subquery(), sa.literal_column("0")),
+            s.c.lease_until < now,
+        )
+        if dialect.name == "postgresql":
+            # The row stays locked to the end of the transaction: nobody can take the session over between
+            # this check and the commit. On SQLite the transaction holds the whole database anyway.
+            ids = sa.bindparam("ids", type_=postgresql.ARRAY(sa.Text))
+            guarded = guarded.where(s.c.session_id == sa.any_(ids)).order_by(s.c.session_id)
+            guarded = guarded.with_for_update(of=s)
+        else:
+            guarded = guarded.where(_where(s.c.session_id))
+        self.guard = ready(guarded)
+        mine = (_where(s.c.session_id), _where(s.c.owner), _where(s.c.fence))
+        active = s.c.state == constant(SessionState.ACTIVE)
+        self.renew = ready(sa.update(s).where(*mine, active).values(lease_until=until))
+        self.release = ready(sa.update(s).where(*mine, active).values(lease_until=sa.literal_column("0.0")))
+        self.take = ready(
+            sa.update(s)
+            .where(_where(s.c.session_id), _where(s.c.fence))
+            .values(
+                owner=sa.bindparam("owner"),
+                fence=sa.bindparam("fence"),
+                state=constant(SessionState.ACTIVE),
+                lease_until=until,
+            )
+        )
+        self.decide = ready(sa.update(s).where(*mine, active).values(decision=sa.bindparam("decision")))
+        self.close = ready(
+            sa.update(s)
+            .where(*mine, active)
+            .values(
+                decision=sa.bindparam("decision"),
+                state=constant(SessionState.CLOSED),
+                lease_until=sa.literal_column("0.0"),
+            )
+        )
+
+    def _branches(self, ready: Ready) -> None:
+        b = t.branch
+        self.decide_branch = ready(
+            sa.update(b)
+            .where(_where(b.c.branch_id), _where(b.c.session_id), b.c.state == constant(BranchState.OPEN))
+            .values(
+                {name: sa.bindparam(name) for name in ("state", "cause", "decided_at", "decided_fence")},
+            )
+        )
+        self.open_branch = ready(
+            sa.select(b.c.branch_id)
+            .where(_where(b.c.session_id), b.c.state == constant(BranchState.OPEN))
+            .order_by(b.c.branch_id)
+        )
+
+    def _effects(self, ready: Ready, dialect: Dialect) -> None:
+        e, b = t.effect, t.branch
+        # An expression, so that the planner cannot prefer the session's index: without statistics
+        # PostgreSQL thinks a session has one effect, and would read all of them for each write.
+        session_id = e.c.session_id.concat(sa.literal_column("''"))
+        mine = (_where(e.c.effect_id), session_id == sa.bindparam("w_session_id", type_=sa.Text))
+        at_source = e.c.stage == sa.bindparam("w_stage", type_=sa.Text)
+        moved = {
+            "stage": sa.bindparam("stage"),
+            "fence": sa.bindparam("fence"),
+            "updated_at": sa.bindparam("updated_at"),
+            "rev": e.c.rev + sa.literal_column("1"),
+        }
+        outcome = ("stage", "fence", "updated_at", "result", "replayable", "error")
+        one = (
+            sa.update(e)
+            .where(*mine, at_source)
+            .values(moved | {name: sa.bindparam(name) for name in outcome})
+        )
+        many = None
+        if dialect.name == "postgresql":
+            found = {"w_effect_id": e.c.effect_id, "w_session_id": e.c.session_id, "w_stage": e.c.stage}
+            given = _lists({**found, **{name: e.c[name] for name in outcome}})
+            same = (
+                e.c.effect_id == given.c.w_effect_id,
+                session_id == given.c.w_session_id,
+                e.c.stage == given.c.w_stage,
+            )
+            values = {"rev": moved["rev"]} | {name: given.c[name] for name in outcome}
+            many = sa.update(e).where(*same).values(values)
+        self.record = Prepared(one, dialect, many)
+        self.move = ready(
+            sa.update(e)
+            .where(*mine, at_source)
+            .values(
+                moved
+                | {
+                    "not_before": sa.bindparam("not_before"),
+                    "comp_key": sa.func.coalesce(e.c.comp_key, sa.bindparam("comp_key", type_=sa.Text)),
+                    "comp_args": sa.func.coalesce(sa.bindparam("comp_args", type_=sa.Text), e.c.comp_args),
+                    "error": sa.func.coalesce(sa.bindparam("error", type_=sa.Text), e.c.error),
+                    "attempts": e.c.attempts + sa.bindparam("tries", type_=sa.Integer),
+                }
+            )
+        )
+        self.adopt = ready(
+            sa.update(e)
+            .where(*mine, e.c.adopted_by.is_(None))
+            .values(adopted_by=sa.bindparam("adopted_by"), updated_at=sa.bindparam("updated_at"))
+        )
+        joined = e.join(b, b.c.branch_id == e.c.branch_id)
+        self.standing = ready(
+            sa.select(e.c.stage, e.c.branch_id, b.c.state, e.c.adopted_by, e.c.comp_key)
+            .select_from(joined)
+            .where(*mine)
+        )
+        self.adopter = ready(sa.select(e.c.effect_id).where(_where(e.c.adopted_by)))
+        live = sa.text(t.LIVE)
+        self.live = ready(
+            sa.select(e.c.effect_id, e.c.stage, b.c.state)
+            .select_from(joined)
+            .where(_where(e.c.session_id), live)
+            .order_by(e.c.seq)
+        )
+        self.stuck = ready(
+            sa.select(e.c.effect_id).where(_where(e.c.session_id), e.c.stage == constant(Stage.STUCK))
+        )
+        self.same_effect = ready(sa.select(e.c.effect_id).where(_where(e.c.effect_id)))
+        self.same_branch = ready(sa.select(b.c.branch_id).where(_where(b.c.branch_id)))
+        self.same_key = ready(
+            sa.select(e.c.effect_id).where(_where(e.c.tenant), _where(e.c.tool), _where(e.c.idem_key))
+        )
+        self.same_comp_key = ready(sa.select(e.c.effect_id).where(_where(e.c.comp_key)))
+
+
+def _upsert_prediction(dialect: Dialect) -> sa.ClauseElement:
+    insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    values: dict[str, object] = {column.name: sa.bindparam(column.name) for column in t.prediction.c}
+    statement = insert(t.prediction).values(values)
+    changed = {name: statement.excluded[name] for name in values if name != "speculation_id"}
+    # The last word about a speculation counts.
+    return statement.on_conflict_do_update(index_elements=["speculation_id"], set_=changed).inline()

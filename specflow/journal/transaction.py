@@ -1,0 +1,156 @@
+"""One transaction on the writing connection: statements, the check of leases, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine.interfaces import DBAPICursor
+
+from specflow.journal.record import Lease
+from specflow.journal.rules import check_lease
+from specflow.journal.statements import Prepared, Statements, Values
+from specflow.journal.text import dump, note
+from specflow.lifecycle import SessionState
+
+
+@dataclass(slots=True, kw_only=True)
+class Standing:
+    """A session as this transaction sees it; `seq` is the newest effect's."""
+
+    owner: str
+    fence: int
+    state: SessionState
+    decision: str
+    tenant: str
+    seq: int
+    expired: bool
+
+
+class Transaction:
+    """What operations write through.
+
+    A session's row is read once, and on PostgreSQL locked, before anything is written under it. That is
+    stronger than an EXISTS inside each statement: there a takeover could commit between the check and
+    our commit, and miss what we write.
+    """
+
+    def __init__(
+        self, cursor: DBAPICursor, statements: Statements, *, many_sessions: bool, now: float
+    ) -> None:
+        self.statements = statements
+        self.now = now
+        self._cursor = cursor
+        self._many_sessions = many_sessions
+        self._standing: dict[str, Standing] = {}
+        self._events: list[Values] = []
+
+    def run(self, prepared: Prepared, values: Values) -> int:
+        """Execute; returns how many rows changed."""
+        self._cursor.execute(prepared.sql, prepared.bind(values))
+        return int(self._cursor.rowcount)
+
+    def many(self, prepared: Prepared, rows: Sequence[Values]) -> int:
+        """Execute for each of `rows`; returns how many rows changed altogether."""
+        if not rows:
+            return 0
+        if len(rows) == 1:
+            return self.run(prepared, rows[0])
+        if prepared.bulk is not None:
+            columns = {name: [row[name] for row in rows] for name in rows[0]}
+            return self.run(prepared.bulk, columns)
+        self._cursor.executemany(prepared.sql, [prepared.bind(values) for values in rows])
+        return int(self._cursor.rowcount)
+
+    def fetch(self, prepared: Prepared, values: Values) -> Sequence[Sequence[Any]]:
+        """All rows of a query."""
+        self._cursor.execute(prepared.sql, prepared.bind(values))
+        return self._cursor.fetchall()
+
+    def raw(self, sql: str) -> None:
+        """Execute a statement without parameters."""
+        self._cursor.execute(sql)
+
+    def rows(self) -> Sequence[Sequence[Any]]:
+        """What the last raw statement found."""
+        return self._cursor.fetchall()
+
+    def sessions(self, session_ids: Iterable[str]) -> None:
+        """Read, and on PostgreSQL lock, these sessions unless that was done already."""
+        missing = sorted(set(session_ids) - self._standing.keys())
+        if not missing:
+            return
+        if self._many_sessions:
+            found = list(self.fetch(self.statements.guard, {"ids": missing}))
+        else:
+            found = [
+                row
+                for session_id in missing
+                for row in self.fetch(self.statements.guard, {"w_session_id": session_id})
+            ]
+        for session_id, owner, fence, state, decision, tenant, seq, expired in found:
+            self._standing[session_id] = Standing(
+                owner=owner,
+                fence=fence,
+                state=SessionState(state),
+                decision=decision,
+                tenant=tenant,
+                seq=seq,
+                expired=bool(expired),
+            )
+
+    def session(self, session_id: str) -> Standing | None:
+        """The session as it stands; None when there is none."""
+        if session_id not in self._standing:
+            self.sessions((session_id,))
+        return self._standing.get(session_id)
+
+    def guard(self, lease: Lease) -> Standing:
+        """The session of `lease`, which may write.
+
+        Raises:
+            FencedError: somebody has taken it over.
+            JournalError: it is unknown or closed.
+        """
+        standing = self.session(lease.session_id)
+        check_lease(lease, standing)
+        assert standing is not None
+        return standing
+
+    def forget(self, session_id: str | None = None) -> None:
+        """Read a session anew (or all of them) the next time: it was changed, or rolled back."""
+        if session_id is None:
+            self._standing.clear()
+            self._events.clear()
+        else:
+            self._standing.pop(session_id, None)
+
+    def event(
+        self,
+        lease: Lease,
+        subject: str,
+        source: str,
+        target: str,
+        *,
+        cause: str = "",
+        facts: Values | None = None,
+    ) -> None:
+        """Add one event, in order; written with the change, before the transaction ends."""
+        self._events.append(
+            {
+                "at": self.now,
+                "session_id": lease.session_id,
+                "subject": subject,
+                "source": source,
+                "target": target,
+                "cause": note(cause),
+                "fence": lease.fence,
+                "facts": dump(facts, "facts") if facts else "{}",
+            }
+        )
+
+    def write_events(self) -> None:
+        """Write the events gathered so far."""
+        events, self._events = self._events, []
+        self.many(self.statements.insert_event, events)
