@@ -97,7 +97,7 @@ def _padded(heading: str, text: str, width: int) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    quartiles = "-" if row.low is None or row.high is None else f"{row.low:.3g}-{row.high:.3g}"
+    quartiles = "-" if row.low is None or row.high is None else f"{row.low:.4g}-{row.high:.4g}"
     return (
         row.bench,
         row.case,
