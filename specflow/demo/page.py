@@ -71,7 +71,7 @@ def print_comparison(console: Console, found: Comparison) -> None:
         f"answer     {_printable(fast.answer)}",
         f"journal    {found.journal}",
         f"next       specflow journal list --db {found.journal}",
-        f"           specflow report --db {found.journal} -o report.html",
+        f"           specflow journal verify --db {found.journal}",
     ]
     for line in lines:
         console.print(Text(line), soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from specflow.effects.tool import ToolSpec
 from specflow.errors import AnnotationError, UnknownToolError
@@ -27,6 +28,13 @@ class ToolRegistry:
         if known is not None and known != tool:
             raise AnnotationError(f"two tools are called {tool.name!r}", hint="rename one of them")
         self._tools[tool.name] = tool
+
+    def hide(self, name: str, parameter: str) -> None:
+        """The policy fills this parameter itself: it is not the model's to choose."""
+        tool = self.require(name)
+        self._tools[name] = replace(
+            tool, hidden=tool.hidden | {parameter}, injected=tool.injected - {parameter}
+        )
 
     def get(self, name: str) -> ToolSpec | None:
         """The tool of that name, or None."""

@@ -47,7 +47,8 @@ class ToolSpec:
 
     `parameters` is the JSON Schema (an object schema) of the arguments the model chooses: injected
     parameters and the idempotency key are not in it. `injected` names parameters that a framework
-    fills with state of the real run: such a tool never runs early.
+    fills with state of the real run: such a tool never runs early. `hidden` names parameters that
+    specflow fills; a value that the model chose for one of them does not count.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ToolSpec:
     result: Mapping[str, Any] | None = None
     annotation: Annotation | None = None
     injected: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
     runner: Runner | None = None
 
     @property
@@ -87,7 +89,7 @@ class ToolSpec:
 
     def call(self, args: Mapping[str, Any]) -> Call:
         """The call with these arguments, without parameters that are not the model's to choose."""
-        hidden = set(self.injected)
-        if self.annotation and self.annotation.idempotency_key:
-            hidden.add(self.annotation.idempotency_key)
-        return Call(tool=self.name, args={name: value for name, value in args.items() if name not in hidden})
+        unchosen = self.injected | self.hidden
+        return Call(
+            tool=self.name, args={name: value for name, value in args.items() if name not in unchosen}
+        )

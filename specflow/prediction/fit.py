@@ -12,12 +12,11 @@ from specflow.effects.tool import ToolSpec
 def fitting_call(spec: ToolSpec, args: Mapping[str, Any]) -> Call | None:
     """The call of `spec` with `args`, or None when they do not fit; never raises.
 
-    Unlike `ToolSpec.call` nothing is left out: arguments that the model may not choose make no call.
+    What is not the model's to choose is left out, as it will be of the real call.
     """
     try:
-        if spec.problems(args):
-            return None
-        return Call(tool=spec.name, args=args)
+        call = spec.call(args)
+        return None if spec.problems(call.args) else call
     except NotJsonError:
         return None
     except Exception:  # noqa: BLE001 - a schema that cannot be evaluated (bad $ref, bad regex) permits no guess
