@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import yaml
 
 from specflow.bench.effort import Effort
+from specflow.bench.other_engines import cedar, cel_python
 from specflow.bench.paired import Measure, in_turn, paired
-from specflow.bench.row import Row, row
+from specflow.bench.row import Row, row, skipped
 from specflow.effects.call import Call
 from specflow.effects.tool import ToolSpec
 from specflow.policy.load import loads
@@ -25,17 +27,17 @@ def rows(effort: Effort) -> Iterator[Row]:
     """Loading beside a bare YAML parser; a decision with rules beside one without."""
     count = effort.size(2_000, 100)
     effort.tell(f"policy: {count} tools")
-    text = policy_text(count)
-    yield _row(
-        effort.pairs(5),
-        f"load {count} tools",
-        "ms",
-        {
-            "baseline": _timed(lambda: yaml.load(text, Loader=_LOADER), 1, 1e3),  # noqa: S506 - a safe loader
-            "ours": _timed(lambda: loads(text), 1, 1e3),
-        },
-        "baseline: yaml.load of the same text, without understanding it",
-    )
+    for case, text in (
+        (f"load {count} tools, a line each", short_text(count)),
+        (f"load {count} tools with undo, rules and footprints", policy_text(count)),
+    ):
+        yield _row(
+            effort.pairs(7),
+            case,
+            "ms",
+            {"baseline": _timed(partial(_parse, text), 1, 1e3), "ours": _timed(partial(loads, text), 1, 1e3)},
+            "baseline: yaml.load of the same text, without understanding it",
+        )
     effort.tell("policy: one decision")
     policy = loads(rules_text(RULES))
     call = {"order_id": "A-10432", "amount": 12.5, "reason": "late"}
@@ -43,7 +45,8 @@ def rows(effort: Effort) -> Iterator[Row]:
     context = {"tenant": "shop", "user": {"role": "clerk", "level": 3}}
 
     def judged(tool: ToolSpec) -> Callable[[], object]:
-        return lambda: policy.judge(tool, Call(tool=tool.name, args=call), context=context)
+        made = Call(tool=tool.name, args=call)
+        return lambda: policy.judge(tool, made, context=context)
 
     times = effort.size(2_000, 100)
     yield _row(
@@ -53,6 +56,23 @@ def rows(effort: Effort) -> Iterator[Row]:
         {"baseline": _timed(judged(plain), times, 1e6), "ours": _timed(judged(ruled), times, 1e6)},
         "baseline: the same decision about a tool without rules",
     )
+    for name, make in (("Cedar", cedar), ("cel-python", cel_python)):
+        case = f"one decision with {RULES} rules, beside {name}"
+        try:
+            theirs = make()
+        except ImportError as error:
+            yield skipped(BENCH, case, "time", "us", f"{error.name} is not installed")
+            continue
+        yield _row(
+            effort.pairs(9),
+            case,
+            "us",
+            {
+                "baseline": _timed(theirs, effort.size(200, 10), 1e6),
+                "ours": _timed(judged(ruled), times, 1e6),
+            },
+            f"baseline: the same conditions in {name}",
+        )
 
 
 def _row(rounds: int, case: str, unit: str, variants: dict[str, Measure], note: str) -> Row:
@@ -69,6 +89,17 @@ def _timed(work: Callable[[], Any], times: int, scale: float) -> Measure:
         return scale * (perf_counter() - started) / times
 
     return measure
+
+
+def _parse(text: str) -> object:
+    return yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
+
+
+def short_text(count: int) -> str:
+    """A policy that says one thing about each of `count` tools."""
+    kinds = ("read_only, speculate: now", "confirmation_required", "read_only", "deny")
+    entries = [f"  tool_{number}: {{effect: {kinds[number % 4]}}}" for number in range(count)]
+    return "\n".join(["version: 1", "tools:", *entries]) + "\n"
 
 
 def policy_text(count: int) -> str:
