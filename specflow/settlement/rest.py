@@ -40,7 +40,7 @@ class Settler:
         compile_text: Compile,
         undoer: Undoer,
         *,
-        key_parameter: Callable[[ToolSpec], str] = lambda _tool: "",
+        key_parameter: Callable[[ToolSpec], str],
     ) -> None:
         self._journal = journal
         self._registry = registry

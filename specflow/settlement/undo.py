@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from specflow.clock import Clock
-from specflow.effects.call import Call, NotJsonError, digest
+from specflow.effects.call import Call, digest
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import CallContext, ToolSpec
 from specflow.errors import SpecflowError
@@ -47,9 +47,9 @@ class Undoer:
         clock: Clock,
         compile_text: Compile,
         *,
-        observers: Observers | None = None,
-        compensates: Callable[[str, str], bool] | None = None,
-        key_parameter: Callable[[ToolSpec], str] = lambda _tool: "",
+        observers: Observers,
+        compensates: Callable[[str, str], bool],
+        key_parameter: Callable[[ToolSpec], str],
         persistence: Persistence | None = None,
         jitter: random.Random | None = None,
     ) -> None:
@@ -57,8 +57,8 @@ class Undoer:
         self._registry = registry
         self._clock = clock
         self._compile = compile_text
-        self._observers = observers or Observers()
-        self._compensates = compensates or self._annotated
+        self._observers = observers
+        self._compensates = compensates
         self._key_parameter = key_parameter
         self._persistence = persistence or Persistence()
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, guards nothing
@@ -142,13 +142,8 @@ class Undoer:
         if row.comp_args is not None:
             return Call(tool=plan.tool, args=row.comp_args)
         names: Mapping[str, Any] = {"args": dict(row.args), "result": row.result, "key": row.idem_key}
-        try:
-            args = {
-                parameter: self._compile(text).evaluate(names) for parameter, text in plan.arguments.items()
-            }
-            return Call(tool=plan.tool, args=args)
-        except NotJsonError as error:
-            raise SpecflowError(f"the arguments of {plan.tool} are not JSON: {error.message}") from error
+        args = {parameter: self._compile(text).evaluate(names) for parameter, text in plan.arguments.items()}
+        return Call(tool=plan.tool, args=args)
 
     def _compensator(self, row: EffectRow) -> ToolSpec:
         assert row.undo is not None
@@ -158,10 +153,6 @@ class Undoer:
         if spec.runner is None:
             raise SpecflowError(f"{row.undo.tool} cannot be run in this process")
         return spec
-
-    def _annotated(self, tool: str, compensator: str) -> bool:
-        spec = self._registry.get(tool)
-        return spec is not None and spec.annotation is not None and spec.annotation.undo == compensator
 
     def _judge_answer(self, plan: UndoPlan, row: EffectRow, answer: Any, comp_key: str) -> str:
         if not plan.succeeded_when:
