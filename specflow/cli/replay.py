@@ -47,9 +47,9 @@ def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody
 ) -> None:
     """Play recorded runs through the real coordinator and policy on virtual time, and add up the saving.
 
-    Tokens are spread evenly over each step's recorded model time. The oracle is the same run with right
-    guesses made at once, one step ahead, under the same policy; the regret is what the predictors' own
-    right guesses would have saved if made at once, minus what they saved.
+    Tokens are spread evenly over each step's recorded model time. The oracle is what right guesses, made at
+    once, would save one step ahead under the same policy (without its budgets); the regret is what the
+    predictors' own right guesses would have saved if made at once, minus what they saved.
     """
     from specflow.cli.replay_page import show
     from specflow.policy.load import load
@@ -69,7 +69,7 @@ def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody
     load(policy)  # a broken policy is said before the first run is read
     interrupted = False
     try:
-        for file, run in _shown(_wanted(traces, model, limit), quiet=as_json):
+        for file, run in _shown(_wanted(traces, model, limit)):
             replays.add(run, place=f"{file}:{run.number}")
     except KeyboardInterrupt:
         interrupted = True
@@ -131,7 +131,7 @@ class _Replays:
         found = {**total, "models": {name: one.as_json() for name, one in sorted(self.by_model.items())}}
         if each:
             rows = [(names, self.by_set[names].as_json()) for names in self.sets if names in self.by_set]
-            found["by_predictor_set"] = [{"predictors": list(names), **row} for names, row in rows]
+            found["by_predictor_set"] = [{"set": list(names), **row} for names, row in rows]
         return found
 
 
@@ -169,9 +169,9 @@ def _fresh(names: Iterable[str]) -> list[Predictor]:
     return [made[name]() for name in names]
 
 
-def _shown(runs: Iterator[tuple[Path, RecordedRun]], *, quiet: bool) -> Iterator[tuple[Path, RecordedRun]]:
+def _shown(runs: Iterator[tuple[Path, RecordedRun]]) -> Iterator[tuple[Path, RecordedRun]]:
     """The runs, with progress on a terminal."""
-    if quiet or not sys.stderr.isatty():
+    if not sys.stderr.isatty():
         yield from runs
         return
     from rich.console import Console

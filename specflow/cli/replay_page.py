@@ -11,19 +11,23 @@ import typer
 Row = Mapping[str, Any]
 """A summary as `--json` prints it."""
 
-WIDE = 130
+WIDE = 150
 """Columns from which the table is used."""
 
-CLOCKS = {
-    False: "virtual time; tokens spread evenly over each step's model time",
-    True: "wall-clock time; tokens spread evenly over each step's model time",
-}
+HEADINGS = (
+    *("runs", "steps", "in sequence", "saved", "oracle", "regret"),
+    *("hit", "late", "miss", "stale", "held", "wasted"),
+)
 
 
 def show(total: Row, models: Mapping[str, Row], sets: Sequence[Row], *, takes: str, real_time: bool) -> None:
     """Print the whole result to standard output."""
-    typer.echo(f"What speculation would have saved, with tools that take {takes}")
-    typer.echo(f"({CLOCKS[real_time]}; {_untimed(total)})\n")
+    clock = "wall-clock" if real_time else "virtual"
+    typer.echo(f"What speculation would have saved, with tools that take {takes} ({clock} time)")
+    typer.echo("Tokens are spread evenly over each step's model time.")
+    if total["untimed_steps"]:
+        typer.echo(f"{total['untimed_steps']} of {total['steps']} steps have no recorded time: 50 tokens/s.")
+    typer.echo()
     # One model needs no sum below it.
     rows = {**models, "all": total} if len(models) > 1 else dict(models)
     if get_terminal_size((80, 24)).columns >= WIDE:
@@ -39,12 +43,6 @@ def show(total: Row, models: Mapping[str, Row], sets: Sequence[Row], *, takes: s
         )
     for line in _sets(sets):
         typer.echo(line)
-
-
-def _untimed(row: Row) -> str:
-    if not row["untimed_steps"]:
-        return "all model times as recorded"
-    return f"{row['untimed_steps']} of {row['steps']} steps have no recorded time: 50 tokens/s"
 
 
 def _of(row: Row, name: str) -> str:
@@ -64,7 +62,7 @@ def _block(name: str, row: Row) -> Iterator[str]:
     yield f"  saved   {_of(row, 'saved')}, oracle {_of(row, 'oracle')}, regret {_of(row, 'regret')}"
     yield (
         f"  calls   {ends['hit']} hit, {ends['late']} late, {ends['miss']} miss, {ends['stale']} stale, "
-        f"{row['held']} held, {row['refused']} refused"
+        f"{row['held']} held, {row['refused']} refused, {row['conflicts']} in conflict"
     )
     yield (
         f"  early   {row['launched']} launched, {row['wasted_calls']} wasted "
@@ -80,10 +78,8 @@ def _table(rows: Mapping[str, Row]) -> None:
     from rich.text import Text
 
     table = Table()
-    table.add_column("model", overflow="fold")
-    for heading in (
-        "runs", "steps", "in sequence", "saved", "oracle", "regret", "hit", "late", "miss", "stale", "held", "wasted",
-    ):  # fmt: skip
+    table.add_column("model", overflow="fold", min_width=24)
+    for heading in HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, row in rows.items():
         ends = row["outcomes"]
@@ -107,6 +103,6 @@ def _sets(rows: Sequence[Row]) -> Iterator[str]:
     yield "\nby predictors alone and together:"
     for row in rows:
         yield (
-            f"  {'+'.join(row['predictors'])}: saved {_of(row, 'saved')}, regret {_of(row, 'regret')}, "
-            f"{row['launched']} launched, {row['wasted_calls']} wasted"
+            f"  {'+'.join(row['set'])}: saved {_of(row, 'saved')}, regret {_of(row, 'regret')},\n"
+            f"    {row['launched']} launched, {row['wasted_calls']} wasted"
         )

@@ -12,30 +12,38 @@ from specflow.errors import ConfigurationError
 Latency = Callable[[Call], float]
 """Seconds a call takes. The same call takes the same time, early or not."""
 
+MAX_SECONDS = 86_400.0
+MAX_SIGMA = 4.0
+
 
 def latency(text: str) -> Latency:
     """`2` or `2s` is a constant, `lognormal:MEDIAN,SIGMA` a distribution (median in seconds).
 
-    A call draws its time from a hash of itself, so that runs can be compared call by call.
+    A call draws its time from a hash of itself, so that runs can be compared call by call. No call takes
+    longer than a day.
 
     Raises:
         ConfigurationError: for anything else.
     """
-    kind, _, rest = text.partition(":")
+    kind, _, rest = text.strip().partition(":")
     try:
         if not rest:
-            return _constant(_positive(kind.removesuffix("s")))
+            return _constant(_amount(kind.removesuffix("s"), MAX_SECONDS))
         if kind == "lognormal":
-            median, sigma = (_positive(part.removesuffix("s")) for part in rest.split(","))
-            return _lognormal(median, sigma)
+            median, sigma = rest.split(",")
+            return _lognormal(_amount(median.removesuffix("s"), MAX_SECONDS), _amount(sigma, MAX_SIGMA))
     except ValueError:
         pass
-    raise ConfigurationError(f"{text!r} is no latency", hint="for example 2s or lognormal:1.5,0.6")
+    raise ConfigurationError(
+        f"{text!r} is no latency",
+        hint=f"for example 2s or lognormal:1.5,0.6; at most {MAX_SECONDS:.0f} s and sigma {MAX_SIGMA:g}",
+    )
 
 
-def _positive(text: str) -> float:
+def _amount(text: str, most: float) -> float:
     value = float(text)
-    if not math.isfinite(value) or value < 0:
+    # Not a number fails this comparison too.
+    if not 0 <= value <= most:
         raise ValueError(text)
     return value
 
@@ -50,6 +58,6 @@ def _lognormal(median: float, sigma: float) -> Latency:
     def draw(call: Call) -> float:
         # 52 bits of the hash make a number strictly between 0 and 1.
         share = (int(digest("latency", call.fingerprint)[:13], 16) + 0.5) / 16**13
-        return median * math.exp(sigma * normal.inv_cdf(share))
+        return min(MAX_SECONDS, median * math.exp(sigma * normal.inv_cdf(share)))
 
     return draw

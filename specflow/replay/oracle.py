@@ -1,43 +1,110 @@
-"""The bound: the same run, with guesses that are right and made the moment the model is asked."""
+"""The bound: how long each step takes at best, computed from the record and the policy, not played.
+
+One step ahead of the model, a call that the policy lets run early can start when its step begins. With a
+model time G and a tool time T it then ends at max(G, T) instead of G + T; the calls of one message run
+side by side. Everything that could slow a real run down (budgets, confidence, staleness, conflicts, wrong
+guesses) is left out, so that no run under this policy can be faster.
+
+With a `cache.ttl` a read may have been started in an earlier step, at most so many seconds before.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from specflow.effects.call import Call
-from specflow.prediction.candidate import Candidate, Proposal
-from specflow.prediction.chunk import Chunk
-from specflow.prediction.predictor import TurnContext
+from specflow.effects.kind import EffectClass
+from specflow.effects.registry import ToolRegistry
+from specflow.policy.settings import EARLY_TIMEOUT, Judge, ToolSettings
+from specflow.policy.verdict import Speculate, Verdict
+from specflow.replay.latency import Latency
+from specflow.replay.steps import Step
+from specflow.speculation.match import match_key
 
 
-@dataclass(slots=True)
-class Oracle:
-    """Proposes, at the start of turn k, the calls listed for it: all that the policy allows then run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """The oracle of one policy for one run."""
 
-    One step ahead: it knows what the model will call, not what tools will answer.
-    """
+    registry: ToolRegistry
+    judge: Judge
+    latency: Latency
 
-    calls: Sequence[Iterable[Call]]
-    name: str = "oracle"
-    _turn: int = -1
+    def steps(self, steps: Sequence[Step], guessed: Sequence[Set[str]] | None = None) -> tuple[float, ...]:
+        """Seconds that each step takes at least, with every allowed call guessed at once.
 
-    def listen(self, context: TurnContext) -> Foreseen:
-        """The next turn's ear."""
-        self._turn += 1
-        known = self.calls[self._turn] if self._turn < len(self.calls) else ()
-        return Foreseen(calls=tuple(known))
+        With `guessed` (for each step the match keys of what was proposed during it), only what was
+        guessed starts early; what may live on may have been guessed in an earlier step.
+        """
+        took: list[float] = []
+        elapsed = 0.0
+        known: set[str] = set()
+        for place, step in enumerate(steps):
+            proposed = None if guessed is None else guessed[place]
+            known |= proposed or set()
+            ends = self._ends(step, proposed, known, elapsed)
+            took.append(max([step.seconds, *ends]))
+            elapsed += max([step.seconds, *(step.seconds + self._alone(call) for call in step.calls)])
+        return tuple(took)
+
+    def key(self, call: Call) -> str:
+        """The key under which the coordinator looks the call up."""
+        tool = self.registry.get(call.tool)
+        if tool is None:
+            return call.fingerprint
+        return match_key(call, self.judge.settings(tool).match, writes=self._verdict(call).effect.writes)
+
+    def _ends(
+        self, step: Step, proposed: Set[str] | None, known: Set[str], elapsed: float
+    ) -> Iterator[float]:
+        taken: set[str] = set()
+        for call in step.calls:
+            key, alone = self.key(call), self._alone(call)
+            best = step.seconds + alone
+            # One speculation answers one call: of two equal calls the second is made for real.
+            if call.fingerprint not in taken:
+                taken.add(call.fingerprint)
+                early = self._early(
+                    call, elapsed, None if proposed is None else (key in proposed, key in known)
+                )
+                if early is not None:
+                    best = min(best, max(step.seconds, early))
+            yield best
+
+    def _early(self, call: Call, elapsed: float, guessed: tuple[bool, bool] | None) -> float | None:
+        """Seconds after the step's beginning at which the call's early twin ends at best; None: has none."""
+        tool = self.registry.get(call.tool)
+        if tool is None:
+            return None
+        settings, verdict = self.judge.settings(tool), self._verdict(call)
+        lives_on = settings.ttl is not None and not verdict.effect.writes
+        if guessed is not None and not (guessed[1] if lives_on else guessed[0]):
+            return None
+        if settings.match.mode != "exact" and not verdict.effect.writes:
+            # Another spelling of the call may be adopted, with a time and a verdict of its own.
+            return 0.0
+        if not _allowed(verdict, settings) or tool.problems(call.args):
+            return None
+        seconds = self.latency(call)
+        if seconds > (settings.timeout or EARLY_TIMEOUT):
+            return None  # given up early, then made for real
+        return seconds - (min(settings.ttl, elapsed) if lives_on and settings.ttl else 0.0)
+
+    def _alone(self, call: Call) -> float:
+        """Seconds the call takes at least when the real run makes it itself."""
+        tool = self.registry.get(call.tool)
+        if tool is None or self._verdict(call).effect is EffectClass.DENY:
+            return 0.0
+        seconds = self.latency(call)
+        timeout = self.judge.settings(tool).timeout
+        return seconds if timeout is None else min(seconds, timeout)
+
+    def _verdict(self, call: Call) -> Verdict:
+        return self.judge.judge(self.registry.get(call.tool), call, context={})
 
 
-@dataclass(slots=True, kw_only=True)
-class Foreseen:
-    """Says everything at the first chunk."""
-
-    calls: tuple[Call, ...]
-
-    def hear(self, chunk: Chunk) -> Iterator[Proposal]:
-        """All calls at once, then silence."""
-        calls, self.calls = self.calls, ()
-        for call in calls:
-            # Whoever may start a write early in the policy, the oracle stands for them.
-            yield Candidate(call=call, confidence=1.0, predictor="oracle")
+def _allowed(verdict: Verdict, settings: ToolSettings) -> bool:
+    if verdict.speculate is not Speculate.NOW:
+        return False
+    return settings.undo is not None if verdict.effect.writes else True

@@ -1,10 +1,10 @@
-"""Playing a recorded run through the real coordinator, on a seeded loop with virtual time."""
+"""Playing a recorded run through the real coordinator: on virtual time, or by the wall clock."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +12,28 @@ from specflow.clock import LoopClock
 from specflow.effects.call import Call, digest
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import CallContext
+from specflow.errors import ConflictError, RefusedError, ToolTimeoutError
 from specflow.identity import SeededIds
 from specflow.journal.event import Observers
 from specflow.journal.memory import MemoryJournal
 from specflow.policy.settings import Judge
 from specflow.prediction.chunk import Chunk, ChunkKind
 from specflow.prediction.predictor import Predictor, TurnContext
+from specflow.replay.hurried_loop import run_hurried
 from specflow.replay.latency import Latency
 from specflow.replay.steps import Step
 from specflow.speculation.adopt import RealCall
 from specflow.speculation.assemble import assemble
 from specflow.speculation.coordinator import Coordinator
 from specflow.speculation.parts import Mode, Parts
-from specflow.speculation.session import SessionKey
-from specflow.testing.explore import run
+from specflow.speculation.session import Session, SessionKey
+from specflow.speculation.turn import Turn
+from specflow.testing.explore import drive
 from specflow.testing.scripted_core import EventLog
+from specflow.testing.seeded_loop import SeededLoop
+
+HAPPENS = (RefusedError, ToolTimeoutError)
+"""What may come of a call in a replay without stopping it: the agent would have been told and gone on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,54 +70,96 @@ def play(
     tools: Tools,
     predictors: Sequence[Predictor],
     mode: Mode = Mode.ON,
+    speed: float | None = None,
 ) -> Played:
-    """Play the steps once, on virtual time, and return what happened and how long it took."""
-    log = EventLog()
+    """Play the steps once and return what happened and how long it took.
 
-    async def main() -> Played:
-        parts = _parts(registry, judge, predictors, log, mode)
-        coordinator = Coordinator(parts)
+    Without `speed` time is virtual: nothing waits, and what is computed takes no time. With it the run
+    takes its time on an ordinary event loop, `speed` times as fast; the seconds returned are the run's own.
+    """
+    log = EventLog()
+    parts = _parts(registry, judge, predictors, log, mode)
+    stage = _Stage(coordinator=Coordinator(parts), registry=registry, tools=tools, listens=bool(predictors))
+    main = stage.play(steps, log)
+    if speed is not None:
+        return run_hurried(main, speed=speed)
+    # A sleep is three steps of the loop; a long run must not look like a live-lock.
+    steps_needed = 1_000_000 + 10 * sum(len(step.pieces) for step in steps)
+    return drive(SeededLoop(0, max_steps=steps_needed), main)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    """What a run is played on. The same on every loop; only the loop's clock differs."""
+
+    coordinator: Coordinator
+    registry: ToolRegistry
+    tools: Tools
+    listens: bool
+
+    async def play(self, steps: Sequence[Step], log: EventLog) -> Played:
         loop = asyncio.get_running_loop()
-        session = coordinator.session(SessionKey(thread="replay"))
+        opened = loop.time()
         took, turns = [], []
         for number, step in enumerate(steps):
             began = loop.time()
-            turn = coordinator.begin_turn(
-                session, TurnContext(tools=registry, history=step.history), contextvars.copy_context()
-            )
+            turn = await self._think(step, began)
             turns.append(turn.turn_id)
-            # The question is with the model: what can be guessed without hearing it starts now.
-            coordinator.hear(turn, Chunk(kind=ChunkKind.REASONING, text=""))
-            for due, chunk in step.pieces:
-                await asyncio.sleep(max(0.0, began + due - loop.time()))
-                coordinator.hear(turn, chunk)
-            await asyncio.sleep(max(0.0, began + step.seconds - loop.time()))
-            coordinator.end_turn(turn, step.calls)
-            await asyncio.gather(
-                *(
-                    coordinator.real_call(session, _real(registry, tools, call, number, place))
-                    for place, call in enumerate(step.calls)
-                    if registry.get(call.tool) is not None
-                )
-            )
+            # Where the user has spoken, the turn may belong to a new session of the conversation.
+            await self._act(turn.session, step, number)
             took.append(loop.time() - began)
-        seconds = loop.time()
-        await coordinator.settle(session)
+        seconds = loop.time() - opened
+        await self.coordinator.aclose()
         return Played(seconds=seconds, steps=tuple(took), turns=tuple(turns), log=log)
 
-    return run(main(), seed=0)
+    async def _think(self, step: Step, began: float) -> Turn:
+        """The model streams its answer."""
+        loop, coordinator = asyncio.get_running_loop(), self.coordinator
+        session = coordinator.session(SessionKey(thread="replay"))
+        context = TurnContext(tools=self.registry, history=step.history)
+        turn = coordinator.begin_turn(session, context, contextvars.copy_context())
+        # The question is with the model: what can be guessed without hearing it starts now.
+        coordinator.hear(turn, Chunk(kind=ChunkKind.REASONING, text=""))
+        for due, chunk in step.pieces if self.listens else ():
+            # Deadlines rather than pauses: by the wall clock, delays must not add up.
+            await asyncio.sleep(max(0.0, began + due - loop.time()))
+            coordinator.hear(turn, chunk)
+        await asyncio.sleep(max(0.0, began + step.seconds - loop.time()))
+        coordinator.end_turn(turn, step.calls)
+        return turn
 
+    async def _act(self, session: Session, step: Step, number: int) -> None:
+        """The real run makes the calls of the message side by side, as LangGraph's tool node does."""
+        ended = await asyncio.gather(
+            *(self._make(session, real) for real in self._real(step.calls, number)),
+            return_exceptions=True,
+        )
+        for error in ended:
+            if isinstance(error, BaseException) and not isinstance(error, HAPPENS):
+                raise error
 
-def _real(registry: ToolRegistry, tools: Tools, call: Call, number: int, place: int) -> RealCall:
-    return RealCall(
-        call=call,
-        tool=registry.require(call.tool),
-        runner=tools,
-        identity=digest("replay", str(number), str(place)),
-        call_id=f"call_{number}_{place}",
-        # The record says that it was run: whoever had to agree, agreed.
-        approved=True,
-    )
+    async def _make(self, session: Session, real: RealCall) -> None:
+        try:
+            await self.coordinator.real_call(session, real)
+        except ConflictError:
+            # An early write stood in its way for too long. Failing sooner is no saving: the call has to be
+            # made again, so its time is charged on top of the wait.
+            await self.tools(real.call, CallContext())
+
+    def _real(self, calls: Iterable[Call], number: int) -> Iterable[RealCall]:
+        for place, call in enumerate(calls):
+            tool = self.registry.get(call.tool)
+            # A tool that does not exist was answered by the framework, at once.
+            if tool is not None:
+                yield RealCall(
+                    call=call,
+                    tool=tool,
+                    runner=self.tools,
+                    identity=digest("replay", str(number), str(place)),
+                    call_id=f"call_{number}_{place}",
+                    # The record says that it was run: whoever had to agree, agreed.
+                    approved=True,
+                )
 
 
 def _parts(

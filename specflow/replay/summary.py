@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from specflow.effects.call import Call
+from referencing.exceptions import Unresolvable
+
 from specflow.effects.registry import ToolRegistry
 from specflow.journal.event import EventKind
 from specflow.policy.settings import Judge
 from specflow.prediction.predictor import Predictor
 from specflow.replay.latency import Latency
-from specflow.replay.oracle import Oracle
+from specflow.replay.oracle import Bound
 from specflow.replay.score import Scores
 from specflow.replay.simulate import Played, Tools, play
 from specflow.replay.steps import Step, steps_of, tools_of
 from specflow.speculation.parts import Mode
-from specflow.traces.recorded import RecordedRun
+from specflow.traces.recorded import RecordedRun, RecordingError
 
 JudgeFor = Callable[[ToolRegistry], Judge]
-SUMS = (
+COUNTS = (
     "runs",
     "steps",
+    "untimed_steps",
     "launched",
     "wasted_calls",
+    "calls",
+    "held",
+    "refused",
+    "conflicts",
+    "unknown",
+)
+AMOUNTS = (
     "sequential_seconds",
     "saved_seconds",
     "wasted_seconds",
+    "wasted_usd",
     "oracle_seconds",
     "regret_seconds",
 )
@@ -37,20 +47,33 @@ OUTCOMES = ("hit", "late", "miss", "stale", "cancelled", "compensated", "stuck")
 
 @dataclass(slots=True)
 class Summary:
-    """Totals. Times in seconds of virtual time.
+    """Totals. Times in seconds of the runs' own time, money in USD.
+
+    `untimed_steps` are those whose model time was made from their tokens. `calls` are the real calls that
+    were made: hit, late, miss or stale, `held` (the policy lets them not run early) or `refused`;
+    `conflicts` of them failed because an early write was in their way. `unknown` are calls of tools that the
+    run does not list, which take no time. Every launched call was adopted (hit,
+    late) or is in `wasted_calls`.
 
     `oracle_seconds` is what right guesses made at once would have saved one step ahead, under the same
-    policy; `regret_seconds` what the predictors' own right guesses would have saved if made at once,
-    minus what they saved.
+    policy without its budgets; `regret_seconds` what the predictors' own right guesses would have saved if
+    made at once, minus what they saved.
     """
 
     runs: int = 0
     steps: int = 0
+    untimed_steps: int = 0
     launched: int = 0
     wasted_calls: int = 0
+    calls: int = 0
+    held: int = 0
+    refused: int = 0
+    conflicts: int = 0
+    unknown: int = 0
     sequential_seconds: float = 0.0
     saved_seconds: float = 0.0
     wasted_seconds: float = 0.0
+    wasted_usd: float = 0.0
     oracle_seconds: float = 0.0
     regret_seconds: float = 0.0
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
@@ -60,7 +83,7 @@ class Summary:
 
     def include(self, one: Summary) -> None:
         """Add another summary to this one."""
-        for name in SUMS:
+        for name in (*COUNTS, *AMOUNTS):
             setattr(self, name, getattr(self, name) + getattr(one, name))
         for outcome, count in one.outcomes.items():
             self.outcomes[outcome] += count
@@ -71,16 +94,10 @@ class Summary:
     def as_json(self) -> dict[str, Any]:
         """The shape programs rely on."""
         return {
-            "runs": self.runs,
-            "steps": self.steps,
-            "launched": self.launched,
+            **{name: getattr(self, name) for name in COUNTS},
+            # Adding 0.0 takes the sign off a zero.
+            **{name: round(getattr(self, name), 3) + 0.0 for name in AMOUNTS},
             "outcomes": dict(self.outcomes),
-            "sequential_seconds": round(self.sequential_seconds, 3),
-            "saved_seconds": round(self.saved_seconds, 3),
-            "wasted_calls": self.wasted_calls,
-            "wasted_seconds": round(self.wasted_seconds, 3),
-            "oracle_seconds": round(self.oracle_seconds, 3),
-            "regret_seconds": round(self.regret_seconds, 3),
             "predictors": {name: score.as_row() for name, score in sorted(self.scores.of.items())},
             "latency": {
                 "sequential": percentiles(self.sequential_steps),
@@ -96,69 +113,93 @@ def replay_run(
     judge_for: JudgeFor,
     predictors: Sequence[Predictor],
     latency: Latency,
+    speed: float | None = None,
+    place: str = "",
 ) -> Summary:
-    """Replay one run four times (sequential, speculative, two oracles) and add it to `summary`.
+    """Replay one run twice, sequential and speculative, beside its bounds, and add it to `summary`.
 
-    Returns the summary of this run alone.
+    `speed` is as for `play`. Returns the summary of this run alone.
+
+    Raises:
+        RecordingError: saying at `place` what in the record cannot be played.
     """
-    steps = tuple(steps_of(run))
+    place = place or f"run {run.number}"
+    steps = tuple(steps_of(run, place=place))
     tools = Tools(steps, latency)
-    registry = tools_of(run, tools)
+    registry = tools_of(run, tools, place=place)
     judge = judge_for(registry)
 
-    def once(predictors: Sequence[Predictor], mode: Mode = Mode.ON) -> Played:
-        return play(steps, registry=registry, judge=judge, tools=tools, predictors=predictors, mode=mode)
+    def once(predictors: Sequence[Predictor], mode: Mode) -> Played:
+        return play(
+            steps,
+            registry=registry,
+            judge=judge,
+            tools=tools,
+            predictors=predictors,
+            mode=mode,
+            speed=speed,
+        )
 
-    sequential = once((), Mode.OFF)
-    speculative = once(predictors)
-    oracle = once((Oracle([step.calls for step in steps]),))
-    ideal = once((Oracle(_right_guesses(steps, speculative)),))
-    one = _measure(steps, sequential, speculative, oracle, ideal)
+    try:
+        sequential, speculative = once((), Mode.OFF), once(predictors, Mode.ON)
+        bound = Bound(registry=registry, judge=judge, latency=latency)
+        best = sum(bound.steps(steps))
+        ideal = sum(bound.steps(steps, _guessed(bound, speculative)))
+    except (RecursionError, Unresolvable, re.error) as error:
+        # Only a schema or a value of the record can be nested, refer or match like that.
+        raise RecordingError(f"{place}: the arguments cannot be checked: {error}") from error
+    one = _count(steps, registry, judge, speculative)
+    one.sequential_seconds = sequential.seconds
+    one.saved_seconds = sequential.seconds - speculative.seconds
+    one.oracle_seconds = sequential.seconds - best
+    one.regret_seconds = speculative.seconds - ideal
+    one.sequential_steps = list(sequential.steps)
+    one.speculative_steps = list(speculative.steps)
     one.scores.add([predictor.name for predictor in predictors], steps, speculative)
     summary.include(one)
     return one
 
 
-def _right_guesses(steps: Sequence[Step], played: Played) -> list[list[Call]]:
-    """Of each step, the calls that some predictor proposed before the message was there."""
-    proposed: dict[str, set[Call]] = {}
+def _guessed(bound: Bound, played: Played) -> list[set[str]]:
+    """For each step, the match keys of what some predictor proposed before the message was there."""
+    proposed: dict[str, set[str]] = {turn_id: set() for turn_id in played.turns}
     for event in played.log.of(EventKind.PROPOSED):
         if event.call is not None:
-            proposed.setdefault(event.turn_id, set()).add(event.call)
-    return [
-        [call for call in step.calls if call in proposed.get(turn_id, ())]
-        for turn_id, step in zip(played.turns, steps, strict=True)
-    ]
+            proposed[event.turn_id].add(bound.key(event.call))
+    return [proposed[turn_id] for turn_id in played.turns]
 
 
-def _measure(
-    steps: Sequence[Step], sequential: Played, speculative: Played, oracle: Played, ideal: Played
-) -> Summary:
-    resolved = speculative.log.of(EventKind.RESOLVED)
-    one = Summary(
+def _count(steps: Sequence[Step], registry: ToolRegistry, judge: Judge, played: Played) -> Summary:
+    resolved = played.log.of(EventKind.RESOLVED)
+    wasted = [event for event in resolved if event.outcome not in {"hit", "late"}]
+    ended = played.log.of(EventKind.CALL_ENDED)
+    answered = [event.outcome for event in ended]
+    called = [call.tool for step in steps for call in step.calls]
+    return Summary(
         runs=1,
         steps=len(steps),
-        launched=len(speculative.log.of(EventKind.LAUNCHED)),
-        wasted_calls=sum(event.outcome not in {"hit", "late"} for event in resolved),
-        sequential_seconds=sequential.seconds,
-        saved_seconds=sequential.seconds - speculative.seconds,
-        wasted_seconds=sum(float(event.facts.get("wasted", 0.0)) for event in resolved),
-        oracle_seconds=sequential.seconds - oracle.seconds,
-        regret_seconds=max(0.0, speculative.seconds - ideal.seconds),
-        sequential_steps=list(sequential.steps),
-        speculative_steps=list(speculative.steps),
+        untimed_steps=sum(not step.timed for step in steps),
+        launched=len(played.log.of(EventKind.LAUNCHED)),
+        wasted_calls=len(wasted),
+        calls=len(answered),
+        held=answered.count("held"),
+        refused=answered.count("refused"),
+        conflicts=sum(event.error.startswith("ConflictError") for event in ended),
+        unknown=sum(name not in registry for name in called),
+        wasted_seconds=sum(float(event.facts.get("wasted", 0.0)) for event in wasted),
+        wasted_usd=sum(
+            judge.settings(registry.require(event.call.tool)).cost_usd for event in wasted if event.call
+        ),
+        outcomes=played.log.outcomes(),
     )
-    one.outcomes.update(speculative.log.outcomes())
-    return one
 
 
 def percentiles(values: Iterable[float]) -> dict[str, float]:
-    """p50, p95 and p99 by nearest rank; zeros when there is nothing."""
+    """p50, p95 and p99 by nearest rank (always one of the values); zeros when there is nothing."""
     ordered = sorted(values)
-    if not ordered:
-        return {"p50": 0.0, "p95": 0.0, "p99": 0.0}
 
-    def rank(share: float) -> float:
-        return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)], 3)
+    def rank(percent: int) -> float:
+        # In whole numbers: 0.95 * n can come out just above the rank that is meant.
+        return round(ordered[-(-percent * len(ordered) // 100) - 1], 3) if ordered else 0.0
 
-    return {"p50": rank(0.50), "p95": rank(0.95), "p99": rank(0.99)}
+    return {f"p{percent}": rank(percent) for percent in (50, 95, 99)}

@@ -1,0 +1,131 @@
+"""Nothing that is played beats its bound; and the bound is reached where nothing stands in the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from specflow.effects.call import Call
+from specflow.policy.load import loads
+from specflow.replay.latency import latency
+from specflow.replay.oracle import Bound
+from specflow.replay.simulate import Tools, play
+from specflow.replay.steps import steps_of, tools_of
+from specflow.replay.summary import Summary, replay_run
+
+NAMES = ("read", "other", "quick", "lasting", "loose", "held", "book", "pay", "banned", "nobody")
+ARGS = st.fixed_dictionaries({"id": st.integers(0, 2)}, optional={"note": st.sampled_from(["a", "b"])})
+CALLS = st.tuples(st.sampled_from(NAMES), ARGS)
+SECONDS = st.sampled_from([0.0, 0.3, 1.0, 2.5, 7.0, 40.0])
+TURNS = st.lists(st.tuples(SECONDS, st.lists(CALLS, max_size=7)), max_size=6)
+GUESS = st.tuples(st.integers(0, 8), CALLS, st.sampled_from([0.1, 0.9]), st.booleans())
+GUESSES = st.lists(st.lists(GUESS, max_size=8), max_size=6)
+LATENCIES = st.sampled_from(["0s", "0.5s", "2s", "20s", "lognormal:1,1.5"])
+EPSILON = 1e-6
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(turns=TURNS, guesses=GUESSES, takes=LATENCIES)
+def test_no_run_beats_its_bound(kit: Any, turns: list[Any], guesses: list[Any], takes: str) -> None:
+    """# INVARIANT: saved <= oracle and regret >= 0, for every run, also step by step."""
+    run = kit.run(*(kit.answer(seconds, *calls) for seconds, calls in turns))
+    spoken = []
+    for place, said in enumerate(guesses):
+        mine = turns[place][1] if place < len(turns) else []
+        # Half of the guesses are right: random ones alone would hardly ever be.
+        picked = [
+            (mine[k % len(mine)] if right and mine else call) for k, (_, call, _, right) in enumerate(said)
+        ]
+        spoken.append(
+            [
+                (piece, Call(tool=name, args=args), confidence)
+                for (piece, _, confidence, _), (name, args) in zip(said, picked, strict=True)
+            ]
+        )
+    one = replay_run(
+        run,
+        Summary(),
+        judge_for=lambda registry: loads(kit.policy, tools=registry),
+        predictors=[kit.guesser(spoken)],
+        latency=latency(takes),
+    )
+    assert one.saved_seconds <= one.oracle_seconds + EPSILON
+    assert one.regret_seconds >= -EPSILON
+    assert one.oracle_seconds >= -EPSILON
+    ends = one.outcomes
+    assert one.launched == ends["hit"] + ends["late"] + one.wasted_calls
+    assert one.calls == sum(ends[end] for end in ("hit", "late", "miss", "stale")) + one.held + one.refused
+    # Sequential time: the recorded model time, and the longest of the calls of each message.
+    takes_of = latency(takes)
+    spent = 0.0
+    for seconds, calls in turns:
+        tools = [
+            min(takes_of(Call(tool=name, args=args)), 1.0 if name == "quick" else 600.0)
+            for name, args in calls
+            if name not in {"banned", "nobody"}
+        ]
+        spent += seconds + max(tools, default=0.0)
+    assert one.sequential_seconds == pytest.approx(spent, abs=EPSILON)
+    bound = _bound(kit, run, takes)
+    for played, least in zip(one.speculative_steps, bound, strict=True):
+        assert played >= least - EPSILON
+
+
+def _bound(kit: Any, run: Any, takes: str) -> tuple[float, ...]:
+    steps = tuple(steps_of(run))
+    registry = tools_of(run, Tools(steps, latency(takes)))
+    judge = loads(kit.policy, tools=registry)
+    return Bound(registry=registry, judge=judge, latency=latency(takes)).steps(steps)
+
+
+READS = st.tuples(
+    st.sampled_from(["read", "other", "held"]), st.fixed_dictionaries({"id": st.integers(0, 3)})
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    turns=st.lists(st.tuples(SECONDS, st.lists(READS, max_size=6)), max_size=6),
+    takes=st.sampled_from(["2s", "20s", "lognormal:1,0.5"]),
+)
+def test_right_guesses_made_at_once_reach_the_bound(kit: Any, turns: list[Any], takes: str) -> None:
+    run = kit.run(*(kit.answer(seconds, *calls) for seconds, calls in turns))
+    steps = tuple(steps_of(run))
+    bodies = Tools(steps, latency(takes))
+    registry = tools_of(run, bodies)
+    judge = loads(kit.policy.replace("max_concurrent: 2", "max_concurrent: 64"), tools=registry)
+    oracle = kit.guesser([[(0, call, 1.0) for call in step.calls] for step in steps])
+    done = play(steps, registry=registry, judge=judge, tools=bodies, predictors=[oracle])
+    assert done.steps == pytest.approx(_bound(kit, run, takes), abs=EPSILON)
+
+
+def test_the_oracle_stands_for_whoever_may_start_a_write(kit: Any) -> None:
+    """A write that only `guesser` may start early: no run may beat the bound by starting it."""
+    run = kit.run(kit.answer(9.0, ("book", {"id": 1})))
+    one = replay_run(
+        run,
+        Summary(),
+        judge_for=lambda registry: loads(kit.policy, tools=registry),
+        predictors=[kit.guesser([[(0, Call(tool="book", args={"id": 1}), 1.0)]])],
+        latency=latency("4s"),
+    )
+    assert one.saved_seconds == pytest.approx(4.0)
+    assert one.oracle_seconds == pytest.approx(4.0)
+
+
+def test_a_read_that_lives_on_may_have_been_started_steps_ago(kit: Any) -> None:
+    run = kit.run(kit.answer(10.0), kit.answer(1.0, ("lasting", {"id": 1})))
+    one = replay_run(
+        run,
+        Summary(),
+        judge_for=lambda registry: loads(kit.policy, tools=registry),
+        predictors=[kit.guesser([[(0, Call(tool="lasting", args={"id": 1}), 1.0)], []])],
+        latency=latency("5s"),
+    )
+    assert one.outcomes["hit"] == 1
+    assert one.saved_seconds == pytest.approx(5.0)
+    assert one.oracle_seconds == pytest.approx(5.0)
+    assert one.regret_seconds == pytest.approx(0.0)

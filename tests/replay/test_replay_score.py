@@ -1,0 +1,94 @@
+"""The definitions of top-1, top-3, precision and recall, and of the percentiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specflow.effects.call import Call
+from specflow.policy.load import loads
+from specflow.replay.latency import latency
+from specflow.replay.summary import Summary, percentiles, replay_run
+
+
+def call(number: int) -> Call:
+    return Call(tool="read", args={"id": number})
+
+
+def test_the_scores_by_hand(kit: Any) -> None:
+    run = kit.run(
+        kit.answer(4.0, ("read", {"id": 1}), ("read", {"id": 2})),  # said 2, 2, 1: top-3 only
+        kit.answer(4.0, ("read", {"id": 3})),  # said 3: top-1
+        kit.answer(4.0, ("read", {"id": 4})),  # said nothing
+        kit.answer(4.0),  # said 9, and nothing was called
+    )
+    guesses = [
+        [(0, call(2), 1.0), (1, call(2), 1.0), (2, call(1), 1.0)],
+        [(0, call(3), 1.0)],
+        [],
+        [(0, call(9), 1.0)],
+    ]
+    one = replay_run(
+        run,
+        Summary(),
+        judge_for=lambda registry: loads(kit.policy, tools=registry),
+        predictors=[kit.guesser(guesses), kit.guesser([], name="silent")],
+        latency=latency("1s"),
+    )
+    rows = one.as_json()["predictors"]
+    # Three steps with calls; four distinct proposals of which three were called; four distinct calls.
+    assert rows["guesser"] == {"top1": 0.3333, "top3": 0.6667, "precision": 0.75, "recall": 0.75, "n": 3}
+    assert rows["silent"] == {"top1": 0.0, "top3": 0.0, "precision": 0.0, "recall": 0.0, "n": 3}
+
+
+def test_summaries_add_up(kit: Any) -> None:
+    run = kit.run(kit.answer(4.0, ("read", {"id": 1})))
+    total = Summary()
+    ones = [
+        replay_run(
+            run,
+            total,
+            judge_for=lambda registry: loads(kit.policy, tools=registry),
+            predictors=[kit.guesser([[(0, call(k), 1.0)]])],
+            latency=latency("1s"),
+        )
+        for k in range(3)
+    ]
+    found = total.as_json()
+    for key in ("runs", "steps", "launched", "wasted_calls", "calls", "saved_seconds", "oracle_seconds"):
+        assert found[key] == pytest.approx(sum(one.as_json()[key] for one in ones)), key
+    assert found["predictors"]["guesser"]["precision"] == pytest.approx(1 / 3, abs=1e-4)
+    assert found["latency"]["speculative"] == {"p50": 5.0, "p95": 5.0, "p99": 5.0}
+
+
+def test_percentiles_are_nearest_rank() -> None:
+    assert percentiles([]) == {"p50": 0.0, "p95": 0.0, "p99": 0.0}
+    assert percentiles([7.0]) == {"p50": 7.0, "p95": 7.0, "p99": 7.0}
+    assert percentiles(range(1, 101)) == {"p50": 50, "p95": 95, "p99": 99}
+    assert percentiles(range(1, 21)) == {"p50": 10, "p95": 19, "p99": 20}
+    assert percentiles([3.0, 1.0, 2.0]) == {"p50": 2.0, "p95": 3.0, "p99": 3.0}
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=300))
+def test_a_percentile_is_the_least_value_that_enough_values_do_not_exceed(values: list[int]) -> None:
+    for name, found in percentiles(values).items():
+        percent = int(name[1:])
+        assert found in values
+        assert 100 * sum(value <= found for value in values) >= percent * len(values)
+        assert 100 * sum(value < found for value in values) < percent * len(values)
+
+
+@given(st.integers(0, 10_000))
+def test_a_drawn_latency_is_the_call_s_own(number: int) -> None:
+    takes = latency("lognormal:1.5,0.6")
+    assert takes(call(number)) == takes(call(number)) > 0
+
+
+def test_drawn_latencies_have_the_median_that_was_asked_for() -> None:
+    takes = latency("lognormal:1.5s,0.6")
+    drawn = sorted(takes(call(number)) for number in range(4001))
+    assert drawn[2000] == pytest.approx(1.5, rel=0.08)
+    assert drawn[3365] / drawn[2000] == pytest.approx(1.822, rel=0.1)  # one sigma up: e ** 0.6
