@@ -8,9 +8,13 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import jsonschema
+from referencing import Registry
 
 from specflow.effects.annotate import Annotation
 from specflow.effects.call import Call, canonical_json, digest
+
+
+_NOTHING_TO_FETCH: Registry[Any] = Registry()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,8 @@ class ToolSpec:
     `parameters` is the JSON Schema (an object schema) of the arguments the model chooses: injected
     parameters and the idempotency key are not in it. `injected` names parameters that a framework
     fills with state of the real run: such a tool never runs early. `hidden` names parameters that
-    specflow fills; a value that the model chose for one of them does not count.
+    specflow fills; a value that the model chose for one of them does not count. `hints` are what an
+    MCP server says of the tool (`readOnlyHint`, `destructiveHint`, `idempotentHint`): claims, not facts.
     """
 
     name: str
@@ -58,6 +63,7 @@ class ToolSpec:
     annotation: Annotation | None = None
     injected: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
+    hints: Mapping[str, Any] = field(default_factory=dict)
     runner: Runner | None = None
 
     @property
@@ -78,14 +84,18 @@ class ToolSpec:
 
     @cached_property
     def _validator(self) -> jsonschema.Draft202012Validator:
-        return jsonschema.Draft202012Validator(self.parameters)
+        # An empty registry: a schema of somebody else's must not make us fetch what it refers to.
+        return jsonschema.Draft202012Validator(self.parameters, registry=_NOTHING_TO_FETCH)
 
     def problems(self, args: Mapping[str, Any]) -> tuple[str, ...]:
         """Why `args` do not fit the schema, one line each; empty when they fit."""
-        return tuple(
-            f"{'.'.join(map(str, error.absolute_path)) or 'arguments'}: {error.message}"
-            for error in self._validator.iter_errors(dict(args))
-        )
+        try:
+            return tuple(
+                f"{'.'.join(map(str, error.absolute_path)) or 'arguments'}: {error.message}"
+                for error in self._validator.iter_errors(dict(args))
+            )
+        except Exception as error:  # noqa: BLE001 - a schema that cannot be evaluated fits nothing
+            return (f"arguments: the schema of {self.name} cannot be evaluated: {type(error).__name__}",)
 
     def call(self, args: Mapping[str, Any]) -> Call:
         """The call with these arguments, without parameters that are not the model's to choose."""
