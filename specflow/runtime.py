@@ -27,6 +27,7 @@ from specflow.journal.database import Durability
 from specflow.journal.event import Observer, Observers
 from specflow.journal.owner import owner_id
 from specflow.journal.port import Journal
+from specflow.journal.record import SessionRow
 from specflow.journal.sql import SqlJournal
 from specflow.policy.load import load
 from specflow.policy.settings import Judge
@@ -36,10 +37,14 @@ from specflow.prediction.predictor import Predictor
 from specflow.prediction.sniffer import ReasoningSniffer
 from specflow.settlement.recover import Report, recover
 from specflow.speculation.assemble import assemble
+from specflow.speculation.living import Living
 from specflow.speculation.parts import Mode
 from specflow.telemetry import observers as telemetry_observers
 
 log = logging.getLogger("specflow")
+
+_SESSIONS_OF_THE_PROCESS: dict[str, asyncio.AbstractEventLoop] = {}
+"""Only ids: by these a runtime sees that a session is not a dead one's but another runtime's."""
 
 PolicyLike = str | Path | Sequence[str | Path] | Judge
 
@@ -103,6 +108,7 @@ class Runtime:
                 context=dict(context or {}),
                 owner=self._owner,
                 tenant=tenant,
+                living=Living(_SESSIONS_OF_THE_PROCESS),
                 surround=spans.attached if spans else lambda _id: nullcontext(),
                 traceparent=spans.traceparent if spans else lambda _id: "",
             )
@@ -140,7 +146,12 @@ class Runtime:
 
     async def recover(self) -> Report:
         """Bring to rest what processes that died have left in the journal, with the tools of this one."""
-        return await recover(self.journal, self.host.parts.settler, owner=self._owner)
+        living = self.host.parts.living
+
+        def orphaned(session: SessionRow) -> bool:
+            return session.owner == self._owner and not living.lives(session.session_id)
+
+        return await recover(self.journal, self.host.parts.settler, owner=self._owner, orphaned=orphaned)
 
     async def aclose(self) -> None:
         """Settle what is open, write what is queued, let go of the database."""
@@ -151,7 +162,7 @@ class Runtime:
     def close(self) -> None:
         """The same for synchronous programs."""
         self.host.close()
-        asyncio.run(self.journal.aclose())
+        self.host.background.run(lambda _caller: self.journal.aclose())
         self.host.background.stop()
 
     async def __aenter__(self) -> Self:

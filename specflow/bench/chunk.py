@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables.config import var_child_runnable_config
 
 from specflow.bench.effort import Effort
 from specflow.bench.paired import Measure, in_turn, paired
@@ -88,7 +89,6 @@ async def _measured(thought: str, tokens: Sequence[str], effort: Effort) -> list
 async def _streams(thought: str, count: int) -> AsyncIterator[dict[str, Measure]]:
     model = ScriptedChatModel(script=[Reply(reasoning=thought, text="Done.")], speed=None)
     offered = tools()
-    names = [tool.name for tool in offered]
     messages: list[BaseMessage] = [
         SystemMessage("You answer for a shop."),
         HumanMessage(ASKED, id="asked"),
@@ -109,8 +109,13 @@ async def _streams(thought: str, count: int) -> AsyncIterator[dict[str, Measure]
 
             async def heard() -> float:
                 started = perf_counter()
-                async with listening(rt.host, messages, names):
-                    await stream()
+                # As in a node of a run: elsewhere nothing is listened to.
+                token = var_child_runnable_config.set({"configurable": {"thread_id": "bench"}})
+                try:
+                    async with listening(rt.host, messages, offered):
+                        await stream()
+                finally:
+                    var_child_runnable_config.reset(token)
                 return 1e6 * (perf_counter() - started) / count
 
             yield {"stream alone": stream, IDLE: beside_nothing, "stream, listened to": heard}

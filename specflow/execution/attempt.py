@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import tenacity
@@ -27,11 +28,13 @@ async def attempt(
     within: float | None = None,
     retries: int = 0,
     backoff: float = 0.2,
+    passing: Callable[[BaseException], bool] = lambda _error: False,
 ) -> Any:
     """Run the tool's body and return its value.
 
     `within` seconds bound each try; `retries` further tries follow an ordinary exception after a pause
-    of `backoff` seconds, doubling. Only ask for retries where repeating is harmless.
+    of `backoff` seconds, doubling. Only ask for retries where repeating is harmless. What `passing` knows
+    is a framework's own control flow and goes through at once.
 
     Raises:
         ToolTimeoutError: when a try did not end in time; the body was cancelled.
@@ -42,7 +45,7 @@ async def attempt(
     async for chance in tenacity.AsyncRetrying(
         stop=tenacity.stop_after_attempt(retries + 1),
         wait=tenacity.wait_exponential(multiplier=backoff, max=max(backoff, 10.0)),
-        retry=tenacity.retry_if_exception_type(Exception),
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, Exception) and not passing(error)),
         sleep=asyncio.sleep,
         reraise=True,
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 from specflow.clock import Clock
 from specflow.effects.call import Call, digest
 from specflow.effects.tool import CallContext, Runner, ToolSpec
-from specflow.errors import ConflictError
+from specflow.errors import ConflictError, SpecflowError
 from specflow.execution.attempt import attempt
+from specflow.execution.finish import finish
 from specflow.identity import IdSource
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Intent, Lease, Outcome, UndoPlan, VerifyPlan
@@ -20,6 +22,8 @@ from specflow.lifecycle import Stage
 from specflow.policy.settings import EARLY_TIMEOUT, ToolSettings
 from specflow.policy.verdict import Verdict
 from specflow.probe import reach
+
+log = logging.getLogger("specflow")
 
 ControlFlow = Callable[[BaseException], bool]
 """Tells a framework's own control-flow exceptions (an interrupt) from failures of the tool."""
@@ -104,6 +108,7 @@ class Door:
             within=within,
             retries=settings.retries,
             backoff=settings.backoff,
+            passing=self._control_flow,
         )
 
     async def _on_record(self, order: Order) -> tuple[str | None, EffectRow | None]:
@@ -128,29 +133,33 @@ class Door:
         within = settings.timeout or (EARLY_TIMEOUT if order.early else None)
         effect_id = order.effect_id or self._ids.new("eff")
         key = digest("key", lease.session_id, adopted_by or effect_id)
-        reach("intent.before")
-        await self._journal.intend(
-            lease,
-            Intent(
-                effect_id=effect_id,
-                branch_id=order.branch_id or self._ids.new("br"),
-                tool=order.tool.name,
-                schema_hash=order.tool.schema_hash,
-                policy_hash=order.verdict.policy_hash,
-                effect=order.verdict.effect,
-                fingerprint=order.call.fingerprint,
-                args=order.call.plain_args(),
-                idem_key=key,
-                keyed=bool(settings.idempotency_key),
-                hypothesis=order.hypothesis,
-                adopted_by=adopted_by,
-                undo=_undo_plan(settings),
-                verify=_verify_plan(settings),
-                call_deadline=self._clock.wall() + within if within is not None else None,
-                reasons=tuple(f"{reason.code}: {reason.message}" for reason in order.verdict.reasons),
-                traceparent=order.traceparent,
-            ),
+        intent = Intent(
+            effect_id=effect_id,
+            branch_id=order.branch_id or self._ids.new("br"),
+            tool=order.tool.name,
+            schema_hash=order.tool.schema_hash,
+            policy_hash=order.verdict.policy_hash,
+            effect=order.verdict.effect,
+            fingerprint=order.call.fingerprint,
+            args=order.call.plain_args(),
+            idem_key=key,
+            keyed=bool(settings.idempotency_key),
+            hypothesis=order.hypothesis,
+            adopted_by=adopted_by,
+            undo=_undo_plan(settings),
+            verify=_verify_plan(settings),
+            call_deadline=self._clock.wall() + within if within is not None else None,
+            reasons=tuple(f"{reason.code}: {reason.message}" for reason in order.verdict.reasons),
+            traceparent=order.traceparent,
         )
+        reach("intent.before")
+        try:
+            await finish(self._journal.intend(lease, intent))
+        except asyncio.CancelledError:
+            # Certain: the call was not made. Left as an intent, settlement would have to find that out.
+            never = Outcome(stage=Stage.FAILED, error="cancelled before the call was made")
+            await self._note_failure(lease, effect_id, never)
+            raise
         reach("intent.committed")
         return await self._act(order, lease, effect_id, key, within)
 
@@ -184,14 +193,22 @@ class Door:
                 # Without a key a second try could be a second effect.
                 retries=settings.retries if settings.idempotency_key else 0,
                 backoff=settings.backoff,
+                passing=self._control_flow,
             )
             reach("call.after")
         except BaseException as error:
-            await _finish(self._journal.record(lease, effect_id, self._failure(order, error)))
+            await self._note_failure(lease, effect_id, self._failure(order, error))
             raise
-        await _finish(self._journal.record(lease, effect_id, success(value)))
+        await finish(self._journal.record(lease, effect_id, success(value)))
         reach("outcome.committed")
         return Done(value=value, effect_id=effect_id)
+
+    async def _note_failure(self, lease: Lease, effect_id: str, outcome: Outcome) -> None:
+        """Record how it failed; trouble with that must not hide the failure, a cancellation least of all."""
+        try:
+            await finish(self._journal.record(lease, effect_id, outcome))
+        except SpecflowError as error:
+            log.error("how effect %s ended is not on record: %s", effect_id, error)  # noqa: TRY400 - the world's fault, said in one line
 
     def _failure(self, order: Order, error: BaseException) -> Outcome:
         annotation = order.tool.annotation
@@ -204,18 +221,6 @@ class Door:
 
     def _deadline(self, within: float | None) -> float | None:
         return None if within is None else self._clock.monotonic() + within
-
-
-async def _finish(write: Awaitable[bool]) -> bool:
-    """Await a journal write to its end even while this task is being cancelled, then pass that on."""
-    task = asyncio.ensure_future(write)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()
-        raise
 
 
 def success(value: Any) -> Outcome:

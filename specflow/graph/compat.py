@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from langchain_core.tracers.context import _configure_hooks  # usage callbacks r
 from langgraph.errors import GraphBubbleUp
 
 PREGEL_PREFIX = "__pregel_"
+CONFIG_KEY_RUNTIME = "__pregel_runtime"
 STOCK_AINVOKE = frozenset({BaseTool.ainvoke, StructuredTool.ainvoke, Tool.ainvoke})
 STOCK_INVOKE = frozenset({BaseTool.invoke, StructuredTool.invoke, Tool.invoke})
 
@@ -23,6 +24,11 @@ STOCK_INVOKE = frozenset({BaseTool.invoke, StructuredTool.invoke, Tool.invoke})
 def is_control_flow(error: BaseException) -> bool:
     """Whether an exception is LangGraph steering (interrupt, parent command), not a failure."""
     return isinstance(error, GraphBubbleUp)
+
+
+def run_control(configurable: Mapping[str, Any]) -> object | None:
+    """What LangGraph makes one of for each run, nested graphs included; None where it does not."""
+    return getattr(configurable.get(CONFIG_KEY_RUNTIME), "control", None)
 
 
 def config_parameter(function: Any) -> str | None:

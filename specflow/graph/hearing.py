@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.tools import BaseTool
 
 from specflow.effects.call import Call, NotJsonError
-from specflow.effects.registry import ToolRegistry
 from specflow.graph.compat import ambient_callback, shielded_context
 from specflow.graph.history import history_of
 from specflow.graph.host import Host
@@ -30,21 +30,25 @@ class Hearing:
         self,
         host: Host,
         messages: Sequence[BaseMessage],
-        tool_names: Sequence[str] | None,
+        tools: Sequence[BaseTool] | None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.answer: AIMessage | None = None
+        self.tap = StreamTap(self.hear)
+        self._tools = tools
         self._host = host
         self._loop = loop
         self._thread = threading.get_ident() if loop is not host.background.peek else 0
         self._coordinator: Coordinator = host.coordinator(loop)
-        self._place = place_of(messages)
-        self._context = TurnContext(tools=_offered(host, tool_names), history=history_of(messages))
+        self._place = place_of()
+        self._context = TurnContext(tools=host.offered(tools), history=history_of(messages))
         self._spawn = shielded_context()
         self._turn: Turn | None = None
 
     def begin(self) -> None:
         """On the loop: the model is about to be called."""
+        if self._place.alone:
+            return  # what would be started here, no call could be recognised to want
         session = self._coordinator.session(self._place.session)
         self._turn = self._coordinator.begin_turn(session, self._context, self._spawn, lane=self._place.lane)
 
@@ -65,19 +69,24 @@ class Hearing:
             return
         calls = _calls(self._host, self.answer)
         self._coordinator.end_turn(self._turn, calls, cause)
-        if cause or not calls:
+        if cause or not self._goes_on(calls):
             await self._coordinator.finish(self._turn.session, self._place.lane, cause or "run_ended")
+
+    def _goes_on(self, calls: Sequence[Call]) -> bool:
+        """Whether a tool is going to run; a structured answer looks like a call of a tool there is not."""
+        names = None if self._tools is None else {tool.name for tool in self._tools}
+        return any(names is None or call.tool in names for call in calls)
 
 
 @asynccontextmanager
 async def listening(
-    host: Host, messages: Sequence[BaseMessage], tool_names: Sequence[str] | None
+    host: Host, messages: Sequence[BaseMessage], tools: Sequence[BaseTool] | None
 ) -> AsyncIterator[Hearing]:
     """Listen to the model calls made inside, on the running loop."""
-    hearing = Hearing(host, messages, tool_names, asyncio.get_running_loop())
+    hearing = Hearing(host, messages, tools, asyncio.get_running_loop())
     hearing.begin()
     try:
-        with ambient_callback(StreamTap(hearing.hear)):
+        with ambient_callback(hearing.tap):
             yield hearing
     except BaseException as error:
         await hearing.end(_cause(error))
@@ -87,14 +96,14 @@ async def listening(
 
 @contextmanager
 def listening_sync(
-    host: Host, messages: Sequence[BaseMessage], tool_names: Sequence[str] | None
+    host: Host, messages: Sequence[BaseMessage], tools: Sequence[BaseTool] | None
 ) -> Iterator[Hearing]:
     """Listen to the model calls made inside, from a thread without a loop."""
     background = host.background
-    hearing = Hearing(host, messages, tool_names, background.loop)
+    hearing = Hearing(host, messages, tools, background.loop)
     background.call(hearing.begin)
     try:
-        with ambient_callback(StreamTap(hearing.hear)):
+        with ambient_callback(hearing.tap):
             yield hearing
     except BaseException as error:
         cause = _cause(error)
@@ -105,15 +114,6 @@ def listening_sync(
 
 def _cause(error: BaseException) -> str:
     return "cancelled" if isinstance(error, asyncio.CancelledError | KeyboardInterrupt) else "model_error"
-
-
-def _offered(host: Host, names: Sequence[str] | None) -> ToolRegistry:
-    """The tools this model call may use; when the caller cannot say, all that are registered."""
-    registry = host.parts.registry
-    if names is None:
-        return registry
-    known = (registry.get(name) for name in names)
-    return ToolRegistry(tool for tool in known if tool is not None)
 
 
 def _calls(host: Host, answer: AIMessage | None) -> list[Call]:

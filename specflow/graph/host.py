@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
+from collections.abc import Iterable
 
 from langchain_core.tools import BaseTool
 
+from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
-from specflow.graph.tools import spec_of
+from specflow.graph.tools import BodyRunner, same_body, spec_of
+from specflow.policy.settings import Judge
+from specflow.speculation.assemble import hide_key
 from specflow.speculation.background import Background
 from specflow.speculation.coordinator import Coordinator
 from specflow.speculation.parts import Mode, Parts
@@ -27,6 +31,7 @@ class Host:
             weakref.WeakKeyDictionary()
         )
         self._lock = threading.Lock()
+        self._others: set[str] = set()
 
     @property
     def off(self) -> bool:
@@ -37,17 +42,50 @@ class Host:
         """The coordinator of the given loop, or of the running one."""
         owner = loop or asyncio.get_running_loop()
         with self._lock:
-            if owner not in self._coordinators:
-                self._coordinators[owner] = Coordinator(self.parts)
-            return self._coordinators[owner]
+            known = self._coordinators.get(owner)
+            if known is not None:
+                return known
+            for other in [other for other in self._coordinators if other.is_closed()]:
+                del self._coordinators[other]
+            made = self._coordinators[owner] = Coordinator(self.parts)
+        orphans = self.parts.living.orphans()
+        if orphans and loop is None:
+            made.take_over(orphans)
+        elif orphans:
+            owner.call_soon_threadsafe(made.take_over, orphans)
+        return made
 
     def spec(self, tool: BaseTool) -> ToolSpec:
-        """The specification of a tool that is about to run; one nobody registered is registered now."""
+        """The specification of a tool that is about to run; one nobody registered is registered now.
+
+        A tool that only has the name of a registered one gets a specification of its own.
+        """
+        registry = self.parts.registry
+        known = registry.get(tool.name)
+        if known is None:
+            registry.add(spec_of(tool))
+            hide_key(registry, self.parts.judge, registry.require(tool.name))
+        elif not self.knows(tool):
+            self._others.add(tool.name)
+            return _apart(spec_of(tool), self.parts.judge)
+        return registry.require(tool.name)
+
+    def knows(self, tool: BaseTool) -> bool:
+        """Whether this very tool is registered, and not just one of its name."""
         known = self.parts.registry.get(tool.name)
         if known is None:
-            known = spec_of(tool)
-            self.parts.registry.add(known)
-        return known
+            return False
+        return not isinstance(known.runner, BodyRunner) or same_body(known.runner.tool, tool)
+
+    def offered(self, tools: Iterable[BaseTool] | None) -> ToolRegistry:
+        """What may be started early for a model that has these tools.
+
+        When nobody can say which: all that are registered, but none whose name another tool has too.
+        """
+        registry = self.parts.registry
+        if tools is not None:
+            return ToolRegistry(registry.require(tool.name) for tool in tools if self.knows(tool))
+        return ToolRegistry(tool for tool in registry if tool.name not in self._others)
 
     async def aclose(self) -> None:
         """Settle every session of the running loop and of the background loop."""
@@ -58,7 +96,17 @@ class Host:
             await asyncio.wrap_future(closing)
 
     def close(self) -> None:
-        """Settle every session of the background loop."""
-        if self.background.running:
-            loop = self.background.loop
-            asyncio.run_coroutine_threadsafe(self.coordinator(loop).aclose(), loop).result()
+        """Settle every session of the background loop, and of loops that have ended.
+
+        Those of a loop that still runs cannot be waited for here: use `aclose` there.
+        """
+        if self.background.running or self.parts.living.orphans():
+            coordinator = self.coordinator(self.background.loop)
+            self.background.run(lambda _caller: coordinator.aclose())
+
+
+def _apart(tool: ToolSpec, judge: Judge) -> ToolSpec:
+    """As it would be registered, had it not the name of another one."""
+    registry = ToolRegistry([tool])
+    hide_key(registry, judge, tool)
+    return registry.require(tool.name)

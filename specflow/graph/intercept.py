@@ -46,18 +46,16 @@ class _Intercepting:
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002 - LangChain's name
         like: Any = self.__dict__["_sf_like"]
-        self.__dict__["_sf_args"] = _arguments(input)
         # StructuredTool.ainvoke sends a tool without coroutine to `invoke` on a thread: past us.
         ainvoke = type(like).ainvoke
         chosen: Any = BaseTool.ainvoke if ainvoke in STOCK_AINVOKE else ainvoke
-        return await chosen(self, input, config, **kwargs)
+        return await chosen(_given(self, input), input, config, **kwargs)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002 - LangChain's name
         like: Any = self.__dict__["_sf_like"]
-        self.__dict__["_sf_args"] = _arguments(input)
         invoke = type(like).invoke
         chosen: Any = BaseTool.invoke if invoke in STOCK_INVOKE else invoke
-        return chosen(self, input, config, **kwargs)
+        return chosen(_given(self, input), input, config, **kwargs)
 
     async def _arun(
         self, *args: Any, sf_config: RunnableConfig, run_manager: Any = None, **kwargs: Any
@@ -107,6 +105,13 @@ def _machinery(body: Any, config: RunnableConfig, run_manager: Any) -> dict[str,
 @lru_cache(maxsize=1024)
 def _takes_run_manager(function: Any) -> bool:
     return "run_manager" in inspect.signature(function).parameters
+
+
+def _given(tool: Any, given: Any) -> Any:
+    """A copy for this one invocation, with its arguments: the tool may be invoked several times at once."""
+    copied = copy.copy(tool)
+    object.__setattr__(copied, "__dict__", {**tool.__dict__, "_sf_args": _arguments(given)})
+    return copied
 
 
 def _arguments(given: Any) -> dict[str, Any]:

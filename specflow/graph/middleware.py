@@ -7,6 +7,7 @@ from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.tools import BaseTool
 from langgraph.prebuilt.tool_node import ToolCallRequest
 
 from specflow.graph.calling import ToolCalls
@@ -28,7 +29,7 @@ class SpecflowMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> ModelResponse[Any]:
         if self._host.off:
             return handler(request)
-        with listening_sync(self._host, _messages(request), _tool_names(request)) as hearing:
+        with listening_sync(self._host, _messages(request), _tools(request)) as hearing:
             response = handler(request)
             hearing.answer = _answer(response)
         return response
@@ -40,7 +41,7 @@ class SpecflowMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> ModelResponse[Any]:
         if self._host.off:
             return await handler(request)
-        async with listening(self._host, _messages(request), _tool_names(request)) as hearing:
+        async with listening(self._host, _messages(request), _tools(request)) as hearing:
             response = await handler(request)
             hearing.answer = _answer(response)
         return response
@@ -61,9 +62,9 @@ def _messages(request: ModelRequest[Any]) -> list[BaseMessage]:
     return [*system, *request.messages]
 
 
-def _tool_names(request: ModelRequest[Any]) -> list[str]:
+def _tools(request: ModelRequest[Any]) -> list[BaseTool]:
     """Tools given as provider dictionaries are run by the provider; nothing to do early there."""
-    return [tool.name for tool in request.tools if not isinstance(tool, dict)]
+    return [tool for tool in request.tools if isinstance(tool, BaseTool)]
 
 
 def _answer(response: Any) -> AIMessage | None:

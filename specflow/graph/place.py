@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,18 +11,23 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langgraph.config import get_config
 
 from specflow.effects.call import Call, digest
+from specflow.graph.compat import run_control
 from specflow.speculation.session import SessionKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """`lane` is the checkpoint namespace of the agent, which tells sub-agents apart."""
+    """`lane` is the agent's part of the checkpoint namespace, which tells sub-agents apart; `namespace`
+    the whole of it, which names the task. `alone`: nothing says which run this is, so it shares with nobody.
+    """
 
     session: SessionKey
     lane: str
+    namespace: str
+    alone: bool = False
 
 
-def place_of(messages: Sequence[BaseMessage], config: Any = None) -> Place:
+def place_of(config: Any = None) -> Place:
     """The place of the node that is running; outside a graph a place of its own."""
     if config is None:
         try:
@@ -33,20 +39,28 @@ def place_of(messages: Sequence[BaseMessage], config: Any = None) -> Place:
     namespace = str(configurable.get("checkpoint_ns") or "")
     lane = namespace.rsplit("|", 1)[0] if "|" in namespace else ""
     if thread is not None:
-        return Place(session=SessionKey(thread=str(thread)), lane=lane)
-    # Without a thread the first message tells runs apart: reducers give every message an id.
-    first = next((str(message.id) for message in messages if message.id), "")
-    return Place(session=SessionKey(thread="", run=first), lane=lane)
+        return Place(session=SessionKey(thread=str(thread)), lane=lane, namespace=namespace)
+    # Message ids do not tell runs apart: an object that is used again (a constant system message, say)
+    # keeps the id it was given in its first run, and one user would get what another one's run found.
+    control = run_control(configurable)
+    if control is None:
+        key = SessionKey(thread="", run=f"alone {uuid.uuid4().hex}")
+        return Place(session=key, lane=lane, namespace=namespace, alone=True)
+    key = SessionKey(thread="", run=f"{id(control):x}", anchor=control)
+    return Place(session=key, lane=lane, namespace=namespace)
 
 
 def messages_of(state: Any) -> list[BaseMessage]:
     """The messages of a graph state, whatever form it has."""
+    found: Any
     if isinstance(state, list):
         found = state
     elif isinstance(state, dict):
         found = state.get("messages") or []
     else:
         found = getattr(state, "messages", None) or []
+    if isinstance(found, BaseMessage):
+        return [found]
     return [message for message in found if isinstance(message, BaseMessage)]
 
 
@@ -60,18 +74,16 @@ def asking_message(messages: Sequence[BaseMessage], tool_call_id: str | None) ->
     return None
 
 
-def call_identity(place: Place, messages: Sequence[BaseMessage], tool_call_id: str | None, call: Call) -> str:
-    """The digest that makes a real call this one and no other, also after a resume elsewhere.
+def call_id(place: Place, messages: Sequence[BaseMessage], tool_call_id: str | None) -> str:
+    """One real call, again the same when its run is resumed: ids such as `call_0` repeat in every turn.
 
-    The message id is part of it: ids such as `call_0` repeat across runs and turns.
+    It is told by the message that asks for it; where messages have no ids, by the task that runs it.
     """
     message = asking_message(messages, tool_call_id)
-    return digest(
-        "call",
-        place.session.thread,
-        place.session.run,
-        place.lane,
-        str(message.id) if message is not None else "",
-        tool_call_id or "",
-        call.fingerprint,
-    )
+    known = str(message.id) if message is not None and message.id else place.namespace
+    return f"{known or uuid.uuid4().hex}:{tool_call_id or ''}"
+
+
+def call_identity(place: Place, one_call: str, call: Call) -> str:
+    """The digest that makes a real call this one and no other, also after a resume elsewhere."""
+    return digest("call", place.session.thread, place.session.run, place.lane, one_call, call.fingerprint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,9 +12,9 @@ from pydantic import BaseModel
 
 from specflow.effects.annotate import annotation_of
 from specflow.effects.call import Call
-from specflow.effects.tool import CallContext, Runner, ToolSpec
+from specflow.effects.tool import CallContext, ToolSpec
 from specflow.errors import AnnotationError
-from specflow.graph.compat import config_parameter
+from specflow.graph.compat import config_parameter, shielded_context
 from specflow.graph.intercept import Around, intercepted
 
 ToolLike = BaseTool | Callable[..., Any]
@@ -66,24 +67,41 @@ def spec_of(item: ToolLike) -> ToolSpec:
         parameters=parameters,
         annotation=annotation,
         injected=(hidden | _config_parameters(tool)) - {key_parameter},
-        runner=body_runner(tool),
+        hidden=frozenset({key_parameter} - {""}),
+        runner=BodyRunner(tool),
     )
 
 
-def body_runner(tool: BaseTool) -> Runner:
+class BodyRunner:
     """Runs the tool by itself, outside any graph, and returns what its body returned.
 
     Arguments are validated as LangChain would; an exception is an exception, even where the tool turns
-    it into a message for the model.
+    it into a message for the model. Equal to another one when both run the same body.
     """
 
-    async def run(call: Call, context: CallContext) -> Any:
+    def __init__(self, tool: BaseTool) -> None:
+        self.tool = tool
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BodyRunner) and same_body(self.tool, other.tool)
+
+    def __hash__(self) -> int:
+        return hash(self.tool.name)
+
+    async def __call__(self, call: Call, context: CallContext) -> Any:
+        if context.early:
+            return await self._run(call, context)  # in the shielded context of its turn
+        # An undo, or a question to the service: no run of the user's, wherever it happens to be done.
+        task = asyncio.get_running_loop().create_task(self._run(call, context), context=shielded_context())
+        return await task
+
+    async def _run(self, call: Call, context: CallContext) -> Any:
         caught = _Caught()
-        copied = intercepted(tool, caught)
+        copied = intercepted(self.tool, caught)
         args = call.plain_args()
         if context.key_parameter:
             args[context.key_parameter] = context.idempotency_key
-        answer = await copied.ainvoke({"type": "tool_call", "name": tool.name, "args": args, "id": "early"})
+        answer = await copied.ainvoke({"type": "tool_call", "name": call.tool, "args": args, "id": "early"})
         if caught.error is not None:
             raise caught.error
         if not caught.ran:
@@ -91,7 +109,23 @@ def body_runner(tool: BaseTool) -> Runner:
             raise ValueError(str(getattr(answer, "content", answer)))
         return caught.value
 
-    return run
+
+def same_body(one: BaseTool, other: BaseTool) -> bool:
+    """Whether two tool objects run the same code on the same objects.
+
+    Tools of one name are often made per request, around one user's credentials: those are different.
+    """
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    bodies = [(getattr(item, "func", None), getattr(item, "coroutine", None)) for item in (one, other)]
+    if any(bodies[0]):
+        return bodies[0] == bodies[1]
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001 - fields that cannot be compared: not known to be the same
+        return False
 
 
 class _Caught(Around):
@@ -108,6 +142,10 @@ class _Caught(Around):
         except Exception as error:
             self.error = error
             raise
+        except (SystemExit, KeyboardInterrupt) as error:
+            # As itself it would end the event loop, and with it the run that never asked for this call.
+            self.error = RuntimeError(f"the tool ended with {error!r}")
+            raise self.error from error
         finally:
             self.ran = True
         return self.value

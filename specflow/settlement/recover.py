@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from specflow.errors import FencedError
 from specflow.journal.port import Journal
-from specflow.journal.record import Lease
+from specflow.journal.record import EffectRow, Lease, SessionRow
 from specflow.lifecycle import RESTING, Stage
 from specflow.probe import reach
 from specflow.settlement.rest import Settler
@@ -31,11 +32,18 @@ class Report:
 
 
 async def settle_session(
-    journal: Journal, settler: Settler, lease: Lease, *, cause: str, close: bool = True
+    journal: Journal,
+    settler: Settler,
+    lease: Lease,
+    *,
+    cause: str,
+    close: bool = True,
+    told: Callable[[EffectRow], None] = lambda _row: None,
 ) -> Report:
     """Decide every open branch (presumed abort), bring every effect to rest, newest first.
 
-    Closes the session when `close` is set and everything is at rest.
+    Closes the session when `close` is set and everything is at rest. `told` hears of each effect that is
+    stuck now.
     """
     for branch_id in await journal.open_branches(lease.session_id):
         reach("abort.before")
@@ -48,7 +56,9 @@ async def settle_session(
             continue
         stage = await settler.rest(lease, row, cause=cause)
         compensated += stage is Stage.COMPENSATED
-        stuck += stage is Stage.STUCK
+        if stage is Stage.STUCK:
+            stuck += 1
+            told(row)
         resting = resting and stage in RESTING
     if close and resting:
         reach("session.close")
@@ -56,15 +66,23 @@ async def settle_session(
     return Report(compensated=compensated, stuck=stuck)
 
 
-async def recover(journal: Journal, settler: Settler, *, owner: str) -> Report:
+async def recover(
+    journal: Journal,
+    settler: Settler,
+    *,
+    owner: str,
+    orphaned: Callable[[SessionRow], bool] = lambda _session: False,
+) -> Report:
     """Recover every session whose owner is gone. Safe to run anywhere, by several at once, and again.
+
+    `orphaned` knows sessions that nobody uses any more although their owner lives.
 
     Only tools registered in this process are run. Sessions whose owner may be alive are counted as
     `held` and left alone.
     """
     report = Report()
     for session in await journal.active_sessions():
-        lease = await journal.take_session(session.session_id, owner=owner)
+        lease = await journal.take_session(session.session_id, owner=owner, force=orphaned(session))
         if lease is None:
             report += Report(held=1)
             continue

@@ -67,10 +67,12 @@ class Undoer:
         """Bring a done, unknown, stuck or compensating effect to compensated or stuck; returns which."""
         started = self._clock.monotonic()
         comp_key = row.comp_key or digest("undo", row.idem_key)
+        call: Call | None = None
         try:
             call = self._undo_call(row, comp_key)
             spec = self._compensator(row)
         except SpecflowError as error:
+            self._began(row, speculation_id, call, cause)
             return await self._stuck(lease, row, str(error), speculation_id=speculation_id, started=started)
         if not await self._journal.move(
             lease,
@@ -83,7 +85,7 @@ class Undoer:
         ):
             return await self._as_it_is(row)
         reach("undo.intended")
-        self._see(EventKind.COMPENSATION_STARTED, row, speculation_id, call=call, cause=cause)
+        self._began(row, speculation_id, call, cause)
         error_text = await self._try(lease, row, spec, call, comp_key)
         if error_text:
             return await self._stuck(
@@ -187,6 +189,11 @@ class Undoer:
     async def _as_it_is(self, row: EffectRow) -> Stage:
         now = await self._journal.effect(row.effect_id)
         return now.stage if now is not None else row.stage
+
+    def _began(self, row: EffectRow, speculation_id: str, call: Call | None, cause: str) -> None:
+        # The header joins the undo to the call it undoes, which another process may have made.
+        facts = {"traceparent": row.traceparent} if row.traceparent else {}
+        self._see(EventKind.COMPENSATION_STARTED, row, speculation_id, call=call, cause=cause, facts=facts)
 
     def _ended(self, row: EffectRow, speculation_id: str, outcome: str, error: str, started: float) -> None:
         seconds = self._clock.monotonic() - started

@@ -25,7 +25,8 @@ class RealCall:
     """A call at the point where the real run would execute it.
 
     `identity` is the digest that makes it this call and no other (thread, checkpoint namespace,
-    message id, tool_call_id, fingerprint). `approved`: a person has said yes to exactly this call.
+    message id, tool_call_id, fingerprint); `call_id` joins its events. `approved`: a person has said
+    yes to exactly this call.
     """
 
     call: Call
@@ -33,6 +34,7 @@ class RealCall:
     runner: Runner
     identity: str
     call_id: str = ""
+    tool_call_id: str = ""
     approved: bool = False
 
 
@@ -57,7 +59,10 @@ class Adopter:
     async def find(self, session: Session, key: str, real: RealCall, ending: Ending) -> Done | None:
         """The work of the first live, fresh speculation of that key that comes to a result; else None."""
         while (speculation := session.pending.first(key)) is not None:
-            if not speculation.writes and session.writes.met(speculation.footprint, speculation.started):
+            if speculation.tool != real.tool or (speculation.writes and speculation.call != real.call):
+                # Another tool of the same name, or a write that is not exactly this one.
+                return None
+            if self._expired(speculation) or self._met_a_write(session, speculation):
                 ending.outcome = Outcomes.STALE
                 self._retirer.retire(session, speculation, "stale")
                 continue
@@ -65,6 +70,16 @@ class Adopter:
             if done is not None:
                 return done
         return None
+
+    def _expired(self, speculation: Speculation) -> bool:
+        """Whether a finished read is older than its `ttl`; one still running is as fresh as a new one."""
+        ttl, finished = speculation.settings.ttl, speculation.finished
+        if speculation.writes or ttl is None or finished is None:
+            return False
+        return self._parts.clock.monotonic() - speculation.started > ttl
+
+    def _met_a_write(self, session: Session, speculation: Speculation) -> bool:
+        return not speculation.writes and session.writes.met(speculation.footprint, speculation.started)
 
     async def _adopt(
         self, session: Session, speculation: Speculation, real: RealCall, ending: Ending
@@ -74,6 +89,8 @@ class Adopter:
         outcome = Outcomes.HIT if speculation.work.done() else Outcomes.LATE
         now = self._parts.clock.monotonic()
         session.pending.take(speculation, Standing.CLAIMED)
+        # Not in the table any more, but the writes it may meet are still to be remembered.
+        session.claimed.add(speculation)
         try:
             done = await asyncio.shield(speculation.work)
             if speculation.writes and not await self._commit(session, speculation, real):
@@ -90,7 +107,9 @@ class Adopter:
             log.debug("early %s failed: %s", speculation.tool.name, error)
             self._retirer.dispose(session, speculation, "failed")
             return None
-        if not speculation.writes and session.writes.met(speculation.footprint, speculation.started):
+        finally:
+            session.claimed.discard(speculation)
+        if self._met_a_write(session, speculation):
             # A write began while this read was awaited.
             ending.outcome = Outcomes.STALE
             self._retirer.dispose(session, speculation, "stale")

@@ -18,6 +18,13 @@ from specflow.settlement.undo import Persistence, Undoer
 from specflow.speculation.parts import Parts
 
 
+def hide_key(registry: ToolRegistry, judge: Judge, tool: ToolSpec) -> None:
+    """The parameter that takes the idempotency key is specflow's to fill, wherever it was named."""
+    key = judge.settings(tool).idempotency_key
+    if key and key not in tool.hidden:
+        registry.hide(tool.name, key)
+
+
 def assemble(
     *,
     registry: ToolRegistry,
@@ -48,6 +55,8 @@ def assemble(
         annotated = spec.annotation.undo if spec.annotation is not None else ""
         return compensator in {undo.tool if undo is not None else "", annotated}
 
+    for tool in tuple(registry):
+        hide_key(registry, judge, tool)
     undoer = Undoer(
         journal,
         registry,

@@ -20,6 +20,14 @@ T = TypeVar("T")
 Job = Callable[[], None]
 
 
+class _EscapedError(BaseException):
+    """SystemExit or KeyboardInterrupt of a body, on its way over the loop, which it would end as itself."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
+
 class Caller:
     """The waiting thread, as seen from the loop."""
 
@@ -32,6 +40,8 @@ class Caller:
         answer: asyncio.Future[T] = loop.create_future()
 
         def job() -> None:
+            if answer.cancelled():
+                return  # given up before it began
             try:
                 value = body()
             except BaseException as error:  # noqa: BLE001 - handed over to the awaiting side
@@ -88,8 +98,16 @@ class Background:
     def _main(loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:
         asyncio.set_event_loop(loop)
         loop.call_soon(started.set)
-        loop.run_forever()
-        loop.close()
+        try:
+            loop.run_forever()
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            if left:
+                loop.run_until_complete(asyncio.wait(left, timeout=2))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
 
     def run(self, make: Callable[[Caller], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine on the loop and wait for it, serving the bodies it wants run here.
@@ -110,7 +128,10 @@ class Background:
         except BaseException:
             future.cancel()
             raise
-        return future.result()
+        try:
+            return future.result()
+        except _EscapedError as escaped:
+            raise escaped.error from None
 
     def call(self, body: Callable[[], T]) -> T:
         """Run a plain function on the loop and wait for its value."""
@@ -143,6 +164,8 @@ def _succeed(answer: asyncio.Future[T], value: T) -> None:
 def _fail(answer: asyncio.Future[T], error: BaseException) -> None:
     if answer.done():
         return
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        error = _EscapedError(error)
     if isinstance(error, StopIteration):
         error = RuntimeError(f"the tool raised {error!r}")  # a future cannot carry StopIteration
     answer.set_exception(error)

@@ -15,14 +15,16 @@ from __future__ import annotations
 
 import contextvars
 import copy
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from specflow.effects.call import Call
 from specflow.effects.kind import EffectClass
-from specflow.errors import RefusedError
-from specflow.execution.door import Order
+from specflow.errors import ConflictError, RefusedError
+from specflow.execution.door import Done, Order
 from specflow.journal.event import EventKind
+from specflow.lifecycle import Stage
 from specflow.policy.verdict import Asking, Speculate, Verdict
 from specflow.prediction.candidate import Retraction
 from specflow.prediction.chunk import Chunk
@@ -33,8 +35,14 @@ from specflow.speculation.match import match_key
 from specflow.speculation.parts import Mode, Parts
 from specflow.speculation.retire import Retirer
 from specflow.speculation.session import Session, SessionKey
+from specflow.speculation.sessions import Sessions
 from specflow.speculation.tell import Teller
 from specflow.speculation.turn import Turn
+
+log = logging.getLogger("specflow")
+
+WRITE_PATIENCE = 60.0
+"""Seconds an early write that the message asked for waits for its call, before it is undone after all."""
 
 
 class Coordinator:
@@ -42,20 +50,15 @@ class Coordinator:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._sessions: dict[SessionKey, Session] = {}
         self._tell = Teller(parts)
         self._retirer = Retirer(parts, self._tell)
+        self._sessions = Sessions(parts, self._tell, self._retirer)
         self._launcher = Launcher(parts, self._tell, self._retirer)
         self._adopter = Adopter(parts, self._tell, self._retirer)
 
     def session(self, key: SessionKey) -> Session:
         """The session of that key, made when there is none."""
-        if key not in self._sessions:
-            parts = self._parts
-            self._sessions[key] = Session(
-                key, parts.journal, parts.settler, parts.ids, owner=parts.owner, tenant=parts.tenant
-            )
-        return self._sessions[key]
+        return self._sessions.get(key)
 
     # ------------------------------------------------------------------ a model turn
 
@@ -65,11 +68,16 @@ class Coordinator:
         """A model is about to be called. What its earlier turns left unadopted ends here.
 
         `lane` tells agents that run side by side in one session apart; `spawn` is the context in which
-        early calls of this turn run.
+        early calls of this turn run. The turn's session is another one than that given when a new run
+        of the conversation begins.
         """
+        if context.history and context.history[-1].role == "user":
+            session = self._sessions.for_new_run(session, lane)
+        session.touched, session.paused = True, False
         self._retirer.unadopted(session, "turn_ended", lane=lane)
         now = self._parts.clock.monotonic()
-        session.writes.forget_before(min([now, *(item.started for item in session.pending)]))
+        reads = (*session.pending, *session.claimed)
+        session.writes.forget_before(min([now, *(item.started for item in reads)]))
         turn = Turn(
             turn_id=self._parts.ids.new("turn"),
             lane=lane,
@@ -78,6 +86,7 @@ class Coordinator:
             spawn=spawn,
             started=now,
         )
+        session.turns.add(turn)
         self._tell.see(
             EventKind.TURN_STARTED, session, turn_id=turn.turn_id, facts={"tools": len(context.tools)}
         )
@@ -92,8 +101,12 @@ class Coordinator:
         for proposal in turn.hear(chunk):
             if isinstance(proposal, Retraction):
                 self._launcher.withdraw(turn, proposal)
-            else:
+                continue
+            try:
                 self._launcher.consider(turn, proposal)
+            except Exception:
+                # A schema that cannot be read, say: nothing is started, and the model is heard on.
+                log.exception("%s was proposed and could not be considered", proposal.call.tool)
 
     def end_turn(self, turn: Turn, calls: Sequence[Call], cause: str = "") -> None:
         """The message is there (`calls` are what it asks for), or the model failed (`cause` says how).
@@ -104,10 +117,12 @@ class Coordinator:
             return
         turn.ended = True
         session = turn.session
+        session.turns.discard(turn)
         wanted = {self._key(call) for call in calls}
         for speculation in session.pending:
             speculation.expected = speculation.expected or speculation.key in wanted
         self._retirer.unadopted(session, cause or "mismatch", lane=turn.lane, spare_expected=True)
+        self._retirer.unless_adopted(session, WRITE_PATIENCE)
         facts = {"calls": len(calls), "launched": turn.launched, "proposed": turn.proposed}
         self._tell.see(EventKind.TURN_ENDED, session, turn_id=turn.turn_id, cause=cause, facts=facts)
 
@@ -130,8 +145,10 @@ class Coordinator:
         verdict = self.verdict(real.call)
         started = clock.monotonic()
         about = {"call": real.call, "call_id": real.call_id, "verdict": verdict}
-        self._tell.see(EventKind.CALL_STARTED, session, **about)
+        facts = {"tool_call_id": real.tool_call_id}
+        self._tell.see(EventKind.CALL_STARTED, session, **about, facts=facts)
         ending = Ending() if verdict.speculate is Speculate.NOW else Ending(outcome="held")
+        session.enter()
         try:
             _admit(verdict, real)
             await session.ready()
@@ -142,6 +159,7 @@ class Coordinator:
                 ending.outcome = "refused"
             raise
         finally:
+            session.leave()
             self._tell.see(
                 EventKind.CALL_ENDED,
                 session,
@@ -151,13 +169,13 @@ class Coordinator:
                 speculation_id=ending.speculation_id,
                 facts={"seconds": clock.monotonic() - started, **ending.facts},
             )
+            self._sessions.left(session)
 
     async def _answer(self, session: Session, real: RealCall, verdict: Verdict, ending: Ending) -> Any:
         key = self._key(real.call)
         early = await self._adopter.find(session, key, real, ending)
         if early is not None:
-            # A private copy: whoever changes the result changes only their own.
-            return copy.deepcopy(early.value)
+            return _private(early.value)
         parts, clock = self._parts, self._parts.clock
         settings = parts.judge.settings(real.tool)
         footprint = footprint_of(settings, real.call.args, verdict)
@@ -177,7 +195,7 @@ class Coordinator:
                 adopted_by=real.identity,
                 traceparent=parts.traceparent(real.call_id),
             )
-            done = await parts.door.run(order, session.lease)
+            done = await self._run(session, order)
         finally:
             session.in_flight.remove(footprint)
             if span is not None:
@@ -186,26 +204,48 @@ class Coordinator:
             ending.outcome = "replayed"
         return done.value
 
+    async def _run(self, session: Session, order: Order) -> Done:
+        """Through the door. Where an earlier try of this very call is unknown, it is first found out."""
+        door = self._parts.door
+        try:
+            return await door.run(order, session.lease)
+        except ConflictError as conflict:
+            if not await self._found_out(session, order, str(conflict.facts.get("effect_id") or "")):
+                raise
+        return await door.run(order, session.lease)
+
+    async def _found_out(self, session: Session, order: Order, effect_id: str) -> bool:
+        lease, row = await session.lease(), await self._parts.journal.effect(effect_id)
+        if row is None or row.stage is not Stage.UNKNOWN or row.verify is None:
+            return False
+        if row.session_id != lease.session_id or row.fingerprint != order.call.fingerprint:
+            return False
+        return await self._parts.settler.rest(lease, row, cause="asked again") is not Stage.STUCK
+
     # ------------------------------------------------------------------ the end
 
     async def finish(self, session: Session, lane: str, cause: str) -> None:
-        """An agent of the session is done. When nothing else goes on in it, the session is settled."""
-        self._retirer.unadopted(session, cause, lane=lane)
-        if not session.in_flight and not len(session.pending):
-            await self.settle(session, cause)
+        """An agent of the session is done. When nothing else goes on in it, the session is settled.
+
+        Never raises for the journal: the run has its answer, and recovery settles the rest.
+        """
+        await self._sessions.finish(session, lane, cause)
+
+    async def pause(self, session: Session) -> None:
+        """The run stops to ask somebody. As `finish`, but early work that waits for adoption is kept."""
+        await self._sessions.pause(session)
 
     async def settle(self, session: Session, cause: str = "run_ended") -> None:
         """The run is over: end what is left, wait until it is undone, close the session in the journal."""
-        self._retirer.unadopted(session, cause)
-        await session.close()
-        if self._sessions.get(session.key) is session:
-            del self._sessions[session.key]
-        self._tell.see(EventKind.SETTLED, session, cause=cause)
+        await self._sessions.settle(session, cause)
+
+    def take_over(self, session_ids: Sequence[str]) -> None:
+        """Settle sessions of an event loop that has ended."""
+        self._sessions.take_over(session_ids)
 
     async def aclose(self) -> None:
         """Settle every session."""
-        for session in tuple(self._sessions.values()):
-            await self.settle(session, "shutdown")
+        await self._sessions.aclose()
 
     def _key(self, call: Call) -> str:
         tool = self._parts.registry.get(call.tool)
@@ -223,3 +263,11 @@ def _admit(verdict: Verdict, real: RealCall) -> None:
     asks = verdict.effect is EffectClass.CONFIRMATION_REQUIRED and verdict.confirm is Asking.ASK
     if asks and not real.approved:
         raise RefusedError(f"{real.call.tool} needs a person's approval: {why}", tool=real.call.tool)
+
+
+def _private(value: Any) -> Any:
+    """A copy, so that whoever changes the result changes only their own; some things cannot be copied."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # noqa: BLE001 - a generator, a lock, an open file: there is one, and it is the caller's
+        return value

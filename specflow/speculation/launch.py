@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from specflow.effects.footprint import Keys, keys, overlap
@@ -13,7 +14,7 @@ from specflow.policy.settings import ToolSettings
 from specflow.policy.verdict import Speculate, Verdict
 from specflow.prediction.candidate import Candidate, Retraction
 from specflow.speculation.gate import obstacle
-from specflow.speculation.match import match_key
+from specflow.speculation.match import match_key, normalised
 from specflow.speculation.parts import Mode, Parts
 from specflow.speculation.pending import Speculation
 from specflow.speculation.retire import Retirer
@@ -32,14 +33,18 @@ class Launcher:
 
     def consider(self, turn: Turn, candidate: Candidate) -> None:
         """Judge a proposed call, and start it or say why not."""
-        parts, session, call = self._parts, turn.session, candidate.call
+        parts, session = self._parts, turn.session
         turn.proposed += 1
+        tool = parts.registry.get(candidate.call.tool)
+        if tool is not None:
+            # As the real call will be: without what is not the model's to choose.
+            candidate = replace(candidate, call=tool.call(candidate.call.args))
+        call = candidate.call
         self._tell.proposed(turn, candidate)
-        tool = parts.registry.get(call.tool)
         if tool is None or tool.runner is None or tool.problems(call.args):
             return self._tell.withheld(turn, candidate, None, "invalid")
         settings = parts.judge.settings(tool)
-        if tool.injected - {settings.idempotency_key}:
+        if tool.injected:
             # It depends on state that only the real run has.
             return self._tell.withheld(turn, candidate, None, "injected")
         verdict = parts.judge.judge(tool, call, context=parts.context, tainted=candidate.tainted)
@@ -73,8 +78,10 @@ class Launcher:
 
     def withdraw(self, turn: Turn, retraction: Retraction) -> None:
         """A predictor takes a call back; without other supporters its work ends."""
+        tool = self._parts.registry.get(retraction.call.tool)
+        call = tool.call(retraction.call.args) if tool is not None else retraction.call
         for speculation in turn.session.pending:
-            same = speculation.turn_id == turn.turn_id and speculation.call == retraction.call
+            same = speculation.turn_id == turn.turn_id and speculation.call == call
             if same and retraction.predictor in speculation.supporters:
                 speculation.supporters.discard(retraction.predictor)
                 if not speculation.supporters:
@@ -84,6 +91,8 @@ class Launcher:
         self, turn: Turn, candidate: Candidate, settings: ToolSettings, verdict: Verdict, footprint: Keys
     ) -> str:
         session = turn.session
+        if session.closing:
+            return "closing"
         if verdict.speculate is not Speculate.NOW:
             return "policy"
         if verdict.predictors is not None and candidate.predictor not in verdict.predictors:
@@ -108,7 +117,7 @@ class Launcher:
     ) -> str:
         if settings.undo is None:
             return "no_undo"
-        if any(item.tool.name == candidate.call.tool for item in session.stuck.values()):
+        if any(item.tool == candidate.call.tool for item in session.stuck.values()):
             return "stuck"
         # Neither a real call in flight nor another write may meet what may still be undone.
         others = [item.footprint for item in session.pending if item.writes]
@@ -158,7 +167,11 @@ class Launcher:
 
 
 def footprint_of(settings: ToolSettings, args: Mapping[str, Any], verdict: Verdict) -> Keys:
-    """What a call touches: for a write what it writes and reads, for a read what it reads."""
+    """What a call touches: for a write what it writes and reads, for a read what it reads.
+
+    Of arguments in their normal form: what counts as the same call must touch the same things.
+    """
+    args = normalised(args, settings.match) if settings.match.mode != "exact" else args
     reads = keys(settings.reads, args)
     if not verdict.effect.writes:
         return reads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,12 +18,18 @@ def match_key(call: Call, match: Match, *, writes: bool) -> str:
     """
     if writes or match.mode == "exact":
         return call.fingerprint
-    args: dict[str, Any] = {name: value for name, value in call.args.items() if name not in match.ignore}
+    kept = {name: value for name, value in call.args.items() if name not in match.ignore}
+    return Call(tool=call.tool, args=normalised(kept, match)).fingerprint
+
+
+def normalised(args: Mapping[str, Any], match: Match) -> dict[str, Any]:
+    """The arguments with every field in the normal form that the policy names for it."""
+    found = dict(args)
     for field, form in match.fields.items():
         normalise = FORMS.get(form)
-        if normalise is not None and field in args:
-            args[field] = normalise(args[field])
-    return Call(tool=call.tool, args=args).fingerprint
+        if normalise is not None and field in found:
+            found[field] = normalise(found[field])
+    return found
 
 
 def _text(change: Callable[[str], str]) -> Callable[[Any], Any]:
@@ -32,9 +39,11 @@ def _text(change: Callable[[str], str]) -> Callable[[Any], Any]:
 def _number(value: Any) -> Any:
     if isinstance(value, str):
         try:
-            return int(value) if re.fullmatch(r"\s*[+-]?\d{1,15}\s*", value) else float(value)
+            number = int(value) if re.fullmatch(r"\s*[+-]?\d{1,15}\s*", value) else float(value)
         except ValueError:
             return value
+        # "nan" and "1e999" are no numbers in JSON: they stay the words they are.
+        return number if math.isfinite(number) else value
     return value
 
 

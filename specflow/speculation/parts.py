@@ -17,6 +17,7 @@ from specflow.journal.port import Journal
 from specflow.policy.settings import Judge
 from specflow.prediction.predictor import Predictor
 from specflow.settlement.rest import Settler
+from specflow.speculation.living import Living
 
 
 class Mode(StrEnum):
@@ -34,6 +35,7 @@ class Parts:
     `context` is what policy conditions see as `context`: the host's configuration, never the model's.
     `conflict_wait` is how many seconds a real call waits for an undo in its way. `surround` makes the
     context in which an early call runs (a trace span, for example); `traceparent` its W3C header.
+    `living` knows which open sessions this process still works with.
     """
 
     registry: ToolRegistry
@@ -50,5 +52,6 @@ class Parts:
     owner: str = ""
     tenant: str = ""
     conflict_wait: float = 10.0
+    living: Living = field(default_factory=Living)
     surround: Callable[[str], AbstractContextManager[object]] = lambda _id: nullcontext()
     traceparent: Callable[[str], str] = lambda _id: ""

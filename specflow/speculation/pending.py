@@ -43,6 +43,7 @@ class Speculation:
     finished: float | None = None
     standing: Standing = Standing.LIVE
     expected: bool = False
+    awaited: bool = False
     supporters: set[str] = field(default_factory=set)
     work: asyncio.Task[Done] | None = None
 

@@ -6,14 +6,14 @@ import asyncio
 import logging
 
 from specflow.effects.footprint import Keys, overlap
-from specflow.errors import ConflictError, SpecflowError
+from specflow.errors import ConflictError, FencedError, SpecflowError
 from specflow.journal.event import Outcomes
-from specflow.lifecycle import Stage
+from specflow.lifecycle import RESTING, TERMINAL, Stage
 from specflow.probe import reach
 from specflow.speculation.freshness import WriteSpan
 from specflow.speculation.parts import Parts
 from specflow.speculation.pending import Speculation, Standing
-from specflow.speculation.session import Session
+from specflow.speculation.session import Session, Stuck
 from specflow.speculation.tell import Teller
 
 log = logging.getLogger("specflow")
@@ -53,6 +53,23 @@ class Retirer:
             # INVARIANT: a write never outlives its turn, whatever its settings.
             if not (keeps and cause in {"mismatch", "turn_ended"}):
                 self.retire(session, speculation, cause)
+
+    def unless_adopted(self, session: Session, patience: float) -> None:
+        """Undo the early writes that now wait for their call, if it has not come in `patience` seconds.
+
+        A run can stop between its message and its tools, and nobody may tell us.
+        """
+        waiting = [item for item in session.pending if item.writes and item.expected and not item.awaited]
+        if not waiting:
+            return
+
+        def give_up() -> None:
+            for speculation in waiting:
+                self.retire(session, speculation, "not called")
+
+        for speculation in waiting:
+            speculation.awaited = True
+        asyncio.get_running_loop().call_later(patience, give_up)
 
     def retire(self, session: Session, speculation: Speculation, cause: str) -> bool:
         """End a live speculation. False when it is not live any more.
@@ -98,13 +115,19 @@ class Retirer:
                     session_id=session.session_id,
                 )
         twin = session.stuck.get(own_key)
-        if twin is not None:
+        if twin is not None and not await self._resolved(twin):
             raise ConflictError(
-                f"{twin.tool.name} was started early with these arguments and is stuck "
+                f"{twin.tool} was started early with these arguments and is stuck "
                 f"(journal effect {twin.effect_id})",
                 hint=f"settle it with: specflow journal resolve {twin.effect_id}",
                 effect_id=twin.effect_id,
             )
+        session.stuck.pop(own_key, None)
+
+    async def _resolved(self, twin: Stuck) -> bool:
+        """Whether somebody has settled it in the meantime."""
+        row = await self._parts.journal.effect(twin.effect_id)
+        return row is None or row.stage in TERMINAL
 
     async def _take_back(self, session: Session, speculation: Speculation, cause: str) -> None:
         """Wait for the write (a write in flight cannot be called back), abort its branch, undo it."""
@@ -117,7 +140,9 @@ class Retirer:
             log.error("early %s is not undone: %s", speculation.tool.name, error)  # noqa: TRY400 - the world's fault, said in one line
             stage, cause = Stage.STUCK, f"{cause}; {error}"
         if stage is Stage.STUCK:
-            session.stuck[speculation.key] = speculation
+            session.stuck[speculation.key] = Stuck(
+                tool=speculation.tool.name, effect_id=speculation.effect_id
+            )
             outcome = Outcomes.STUCK
         elif stage is Stage.COMMITTED:
             return self._kept(session, speculation)
@@ -138,9 +163,14 @@ class Retirer:
         if not session.opened:
             return None
         journal, lease = self._parts.journal, await session.lease()
-        reach("abort.before")
-        await journal.abort(lease, speculation.branch_id, cause)
-        reach("abort.committed")
+        try:
+            reach("abort.before")
+            await journal.abort(lease, speculation.branch_id, cause)
+            reach("abort.committed")
+        except FencedError:
+            # The conversation goes on elsewhere, and what is on record is settled there.
+            row = await journal.effect(speculation.effect_id)
+            return None if row is None else row.stage if row.stage in RESTING else Stage.STUCK
         row = await journal.effect(speculation.effect_id)
         if row is None:
             return None

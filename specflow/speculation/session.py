@@ -3,47 +3,88 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import logging
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from specflow.effects.footprint import Keys
+from specflow.errors import ConflictError, FencedError
+from specflow.execution.finish import finish
 from specflow.identity import IdSource
 from specflow.journal.port import Journal
-from specflow.journal.record import Lease
+from specflow.journal.record import EffectRow, Lease
 from specflow.probe import reach
 from specflow.settlement.recover import settle_session
 from specflow.settlement.rest import Settler
 from specflow.speculation.freshness import WriteLog
+from specflow.speculation.living import Living
 from specflow.speculation.pending import PendingTable, Speculation
+
+log = logging.getLogger("specflow")
+
+LAST_CALLS = 30.0
+"""Seconds a session that is being closed waits for real calls in flight, before it is left to recovery."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionKey:
     """Who a session belongs to: `thread` is the conversation (empty when there is none), `run` tells
-    runs without a thread apart.
+    runs without a thread apart. `anchor` is held on to, where `run` is only unique while it lives.
     """
 
     thread: str
     run: str = ""
+    anchor: object = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    """An early effect of which nobody can tell whether it happened."""
+
+    tool: str
+    effect_id: str
 
 
 class Session:
     """State of one run, on one event loop. Nothing in it is shared with another session."""
 
     def __init__(
-        self, key: SessionKey, journal: Journal, settler: Settler, ids: IdSource, *, owner: str, tenant: str
+        self,
+        key: SessionKey,
+        journal: Journal,
+        settler: Settler,
+        ids: IdSource,
+        *,
+        owner: str,
+        tenant: str,
+        living: Living,
+        before: Iterable[asyncio.Task[None]] = (),
     ) -> None:
+        """`before` are the ends of earlier sessions of the key: nothing new is done until they are over."""
         self.key = key
         self.session_id = ids.new("ses")
         self.pending = PendingTable()
+        self.claimed: set[Speculation] = set()
         self.writes = WriteLog()
         self.undoing: dict[asyncio.Task[None], Keys] = {}
         self.in_flight: list[Keys] = []
-        self.stuck: dict[str, Speculation] = {}
+        self.stuck: dict[str, Stuck] = {}
+        self.turns: weakref.WeakSet[object] = weakref.WeakSet()
         self.wasted_usd = 0.0
+        self.used = 0.0
+        self.touched = False
+        self.paused = False
+        self.closing = False
+        self._calls = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._journal = journal
         self._settler = settler
         self._owner = owner
         self._tenant = tenant
+        self._living = living
+        self._before = tuple(before)
         self._lease: Lease | None = None
         self._recovered = False
         self._lock = asyncio.Lock()
@@ -52,6 +93,28 @@ class Session:
     def opened(self) -> bool:
         """Whether the journal knows this session."""
         return self._lease is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a model is thinking or a real call is being answered in it."""
+        return bool(self._calls or self.turns)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing goes on in it, and nothing waits for its adoption."""
+        return not self.busy and not len(self.pending)
+
+    def enter(self) -> None:
+        """A real call begins."""
+        self.touched = True
+        self._calls += 1
+        self._quiet.clear()
+
+    def leave(self) -> None:
+        """A real call is answered."""
+        self._calls -= 1
+        if not self._calls:
+            self._quiet.set()
 
     async def ready(self) -> None:
         """Recover what an earlier process left open in this conversation, before anything new is done."""
@@ -62,32 +125,81 @@ class Session:
 
     async def lease(self) -> Lease:
         """The lease on the journal's session, opened on first use."""
-        if self._lease is not None:
-            return self._lease
-        async with self._lock:
-            await self._recover()
-            if self._lease is None:
-                self._lease = await self._journal.open_session(
-                    self.session_id, thread=self.key.thread, owner=self._owner, tenant=self._tenant
-                )
-            return self._lease
+        if self._lease is None:
+            async with self._lock:
+                await self._recover()
+                if self._lease is None:
+                    # To its end: half opened, the session could be neither used nor opened again.
+                    await finish(self._open())
+        assert self._lease is not None
+        return self._lease
+
+    async def _open(self) -> None:
+        self._living.add(self.session_id)
+        try:
+            self._lease = await self._journal.open_session(
+                self.session_id, thread=self.key.thread, owner=self._owner, tenant=self._tenant
+            )
+        except Exception:
+            self._living.drop(self.session_id)
+            raise
 
     async def _recover(self) -> None:
         if self._recovered:
             return
+        if self._before:
+            await asyncio.wait(self._before)
+            self._before = ()
         if self.key.thread:
             for row in await self._journal.active_sessions(self.key.thread):
-                # The thread goes on here: whoever held it before is fenced off.
-                taken = await self._journal.take_session(row.session_id, owner=self._owner, force=True)
-                if taken is not None:
-                    reach("recover.taken")
-                    await settle_session(self._journal, self._settler, taken, cause="resumed")
+                if not self._living.lives(row.session_id):
+                    await self._take(row.session_id)
         self._recovered = True
 
+    async def _take(self, session_id: str) -> None:
+        # The thread goes on here: whoever held it before is fenced off.
+        taken = await self._journal.take_session(session_id, owner=self._owner, force=True)
+        if taken is None:
+            return
+        self._living.drop(session_id)
+        reach("recover.taken")
+        try:
+            await settle_session(self._journal, self._settler, taken, cause="resumed", told=self._beware)
+        except FencedError:
+            log.debug("session %s is being recovered by somebody else", session_id)
+
+    def _beware(self, row: EffectRow) -> None:
+        """INVARIANT: a real call never runs beside its own twin of which nobody knows whether it happened."""
+        self.stuck[row.fingerprint] = Stuck(tool=row.tool, effect_id=row.effect_id)
+
     async def close(self) -> None:
-        """Wait for what is being undone, bring everything to rest in the journal, close the session."""
+        """Wait for what is under way, bring everything to rest in the journal, close the session.
+
+        Raises:
+            ConflictError: a real call does not end; the session is left to recovery.
+            JournalError: the journal cannot be written; the same.
+        """
+        try:
+            await asyncio.wait_for(self._quiet.wait(), LAST_CALLS)
+        except TimeoutError as error:
+            self._living.drop(self.session_id)
+            raise ConflictError(
+                f"session {self.session_id} still has a call in flight after {LAST_CALLS:g} s",
+                hint="end the runs before the runtime; `specflow journal recover` settles the session",
+                session_id=self.session_id,
+            ) from error
         while self.undoing:
             await asyncio.wait(set(self.undoing))
-        if self._lease is not None:
+        if self._lease is None:
+            return
+        try:
             await settle_session(self._journal, self._settler, self._lease, cause="run_ended")
-            self._lease = None
+        except FencedError:
+            log.debug("session %s goes on elsewhere and is settled there", self.session_id)
+        except asyncio.CancelledError:
+            raise  # the loop is ending: it stays on the list, for the next loop to take over
+        except BaseException:
+            self._living.drop(self.session_id)
+            raise
+        self._lease = None
+        self._living.drop(self.session_id)

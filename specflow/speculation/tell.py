@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from specflow.errors import SpecflowError
 from specflow.journal.event import CallEvent, EventKind, Outcomes
 from specflow.journal.record import PredictionRow
 from specflow.policy.verdict import Verdict
@@ -12,6 +14,8 @@ from specflow.speculation.parts import Parts
 from specflow.speculation.pending import Speculation
 from specflow.speculation.session import Session
 from specflow.speculation.turn import Turn
+
+log = logging.getLogger("specflow")
 
 
 class Teller:
@@ -77,7 +81,7 @@ class Teller:
             **facts,
         }
         self.of(EventKind.RESOLVED, session, speculation, outcome=outcome, cause=cause, facts=measured)
-        parts.journal.note(
+        self._note(
             PredictionRow(
                 speculation_id=speculation.speculation_id,
                 session_id=session.session_id,
@@ -91,3 +95,10 @@ class Teller:
                 **measured,
             )
         )
+
+    def _note(self, prediction: PredictionRow) -> None:
+        try:
+            self._parts.journal.note(prediction)
+        except SpecflowError as error:
+            # Statistics only: a journal that is closed must not hurt the run.
+            log.debug("not noted: %s", error)

@@ -15,7 +15,7 @@ from specflow.speculation.session import Session
 log = logging.getLogger("specflow")
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Turn:
     """Local to one model call. `spawn` is the context in which its early calls run; `lane` the agent's."""
 

@@ -1,0 +1,165 @@
+"""The sessions of one coordinator: made on first use, closed once, let go of when nobody comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from specflow.errors import SpecflowError
+from specflow.journal.event import EventKind
+from specflow.settlement.recover import settle_session
+from specflow.speculation.parts import Parts
+from specflow.speculation.retire import Retirer
+from specflow.speculation.session import Session, SessionKey
+from specflow.speculation.tell import Teller
+
+log = logging.getLogger("specflow")
+
+IDLE = 300.0
+"""Seconds after which a session in which nothing goes on is closed; its conversation opens another one."""
+
+
+class Sessions:
+    """Knows which session is open for a key, and sees every one of them closed."""
+
+    def __init__(self, parts: Parts, tell: Teller, retirer: Retirer) -> None:
+        self._parts = parts
+        self._tell = tell
+        self._retirer = retirer
+        self._open: OrderedDict[SessionKey, Session] = OrderedDict()
+        self._closing: dict[Session, asyncio.Task[None]] = {}
+        self._orphans: set[asyncio.Task[None]] = set()
+
+    def get(self, key: SessionKey) -> Session:
+        """The session of that key, made when there is none."""
+        session = self._open.get(key)
+        if session is None:
+            self._sweep()
+            session = self._open[key] = self._make(key)
+        self._open.move_to_end(key)
+        session.used = self._parts.clock.monotonic()
+        return session
+
+    def _make(self, key: SessionKey) -> Session:
+        parts = self._parts
+        return Session(
+            key,
+            parts.journal,
+            parts.settler,
+            parts.ids,
+            owner=parts.owner,
+            tenant=parts.tenant,
+            living=parts.living,
+            before=[task for session, task in self._closing.items() if session.key == key],
+        )
+
+    def for_new_run(self, session: Session, lane: str) -> Session:
+        """The user has spoken: what an earlier run left behind ends, unless others are at work in it."""
+        others = any(item.lane != lane for item in session.pending)
+        if not session.touched or session.busy or session.closing or others:
+            return session
+        self.close(session, "superseded")
+        return self.get(session.key)
+
+    def close(self, session: Session, cause: str) -> asyncio.Task[None] | None:
+        """Begin to close a session, or find the task that does; None when it is closed already.
+
+        From now on nothing is started in it, and its key has another one.
+        """
+        if session.closing:
+            return self._closing.get(session)
+        session.closing = True
+        if self._open.get(session.key) is session:
+            del self._open[session.key]
+        self._retirer.unadopted(session, cause)
+        # A task of its own: whoever waits for it may be cancelled, the closing goes on.
+        task = asyncio.get_running_loop().create_task(self._close(session, cause))
+        self._closing[session] = task
+        task.add_done_callback(lambda done: _log(session, done))
+        return task
+
+    async def _close(self, session: Session, cause: str) -> None:
+        try:
+            await session.close()
+        finally:
+            del self._closing[session]
+            self._tell.see(EventKind.SETTLED, session, cause=cause)
+
+    async def settle(self, session: Session, cause: str) -> None:
+        """Close a session and wait until it is; raises what `Session.close` raises."""
+        task = self.close(session, cause)
+        if task is not None:
+            await asyncio.shield(task)
+
+    async def finish(self, session: Session, lane: str, cause: str) -> None:
+        """An agent of the session is done. When nothing else goes on in it, the session is settled."""
+        self._retirer.unadopted(session, cause, lane=lane)
+        await self._settle_quietly(session, cause)
+
+    async def pause(self, session: Session) -> None:
+        """The run stops to ask somebody. What is still going on is let go on; then the session is settled."""
+        session.paused = True
+        await self._settle_quietly(session, "paused")
+
+    async def _settle_quietly(self, session: Session, cause: str) -> None:
+        if session.closing or not session.idle:
+            return
+        try:
+            await self.settle(session, cause)
+        except SpecflowError as error:
+            # The run has its answer: what could not be settled is left to recovery, and is in the log.
+            log.debug("settling after %s: %s", cause, error)
+
+    def left(self, session: Session) -> None:
+        """A real call is over. The last one of a run that has paused ends its session."""
+        if session.paused and session.idle and not session.closing:
+            self.close(session, "paused")
+
+    async def aclose(self) -> None:
+        """Close every session; raises the first error, when all are done."""
+        for session in tuple(self._open.values()):
+            self.close(session, "shutdown")
+        if self._orphans:
+            await asyncio.wait(set(self._orphans))
+        if not self._closing:
+            return
+        ended = await asyncio.shield(asyncio.gather(*self._closing.values(), return_exceptions=True))
+        for error in ended:
+            if error is not None:
+                raise error
+
+    def take_over(self, session_ids: Iterable[str]) -> None:
+        """Settle sessions whose event loop ended before they were closed."""
+        for session_id in session_ids:
+            task = asyncio.get_running_loop().create_task(self._take_over(session_id))
+            self._orphans.add(task)
+            task.add_done_callback(self._orphans.discard)
+
+    async def _take_over(self, session_id: str) -> None:
+        parts = self._parts
+        try:
+            lease = await parts.journal.take_session(session_id, owner=parts.owner, force=True)
+            if lease is not None:
+                await settle_session(parts.journal, parts.settler, lease, cause="loop_ended")
+        except SpecflowError as error:
+            log.error("session %s is left to recovery: %s", session_id, error)  # noqa: TRY400 - the world's fault, said in one line
+
+    def _sweep(self) -> None:
+        now = self._parts.clock.monotonic()
+        for session in tuple(self._open.values()):
+            if now - session.used < IDLE:
+                return
+            if session.busy:
+                self._open.move_to_end(session.key)
+                session.used = now
+            else:
+                self.close(session, "idle")
+
+
+def _log(session: Session, done: asyncio.Task[None]) -> None:
+    if not done.cancelled() and done.exception() is not None:
+        log.error(
+            "session %s could not be closed and is left to recovery: %s", session.session_id, done.exception()
+        )
