@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from specflow.clock import Clock
-from specflow.effects.call import Call, digest
+from specflow.effects.call import Call, NotJsonError, digest
+from specflow.effects.redaction import HIDDEN, redacted
 from specflow.effects.tool import CallContext, Runner, ToolSpec
 from specflow.errors import ConflictError, SpecflowError
 from specflow.execution.attempt import attempt
@@ -133,6 +134,9 @@ class Door:
         within = settings.timeout or (EARLY_TIMEOUT if order.early else None)
         effect_id = order.effect_id or self._ids.new("eff")
         key = digest("key", lease.session_id, adopted_by or effect_id)
+        secrets = settings.redact
+        args = order.call.plain_args()
+        shown = redacted("args", args, secrets)
         intent = Intent(
             effect_id=effect_id,
             branch_id=order.branch_id or self._ids.new("br"),
@@ -141,7 +145,9 @@ class Door:
             policy_hash=order.verdict.policy_hash,
             effect=order.verdict.effect,
             fingerprint=order.call.fingerprint,
-            args=order.call.plain_args(),
+            # INVARIANT: what the policy redacts never reaches the database, nor does an undo that needs it.
+            args=shown if isinstance(shown, dict) else {},
+            redacted=bool(secrets),
             idem_key=key,
             keyed=bool(settings.idempotency_key),
             hypothesis=order.hypothesis,
@@ -199,7 +205,7 @@ class Door:
         except BaseException as error:
             await self._note_failure(lease, effect_id, self._failure(order, error))
             raise
-        await finish(self._journal.record(lease, effect_id, success(value)))
+        await finish(self._journal.record(lease, effect_id, success(value, settings.redact)))
         reach("outcome.committed")
         return Done(value=value, effect_id=effect_id)
 
@@ -215,26 +221,32 @@ class Door:
         not_done = annotation is not None and isinstance(error, annotation.not_done)
         # An interrupt means that the framework will run the body again from its first line.
         certain = not_done or self._control_flow(error)
-        return Outcome(
-            stage=Stage.FAILED if certain else Stage.UNKNOWN, error=f"{type(error).__name__}: {error}"[:2000]
-        )
+        text = type(error).__name__
+        if not order.settings.redact:
+            # An error may quote what the call was given.
+            text = f"{text}: {error}"[:2000]
+        return Outcome(stage=Stage.FAILED if certain else Stage.UNKNOWN, error=text)
 
     def _deadline(self, within: float | None) -> float | None:
         return None if within is None else self._clock.monotonic() + within
 
 
-def success(value: Any) -> Outcome:
-    """The outcome of a call that returned `value`.
+def success(value: Any, secrets: Sequence[str] = ()) -> Outcome:
+    """The outcome of a call that returned `value`, without what the paths `secrets` name.
 
-    A value that JSON does not give back as it was (a tuple, an object) cannot be handed out again.
+    A value that JSON does not give back as it was (a tuple, an object), or of which something is hidden,
+    cannot be handed out again.
     """
     try:
         copied = json.loads(json.dumps(value, allow_nan=False))
+        if secrets:
+            shown = redacted("result", value, secrets)
+            return Outcome(stage=Stage.DONE, result=shown, replayable=shown == value == copied)
         if copied == value:
             return Outcome(stage=Stage.DONE, result=copied)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError, NotJsonError):
         pass
-    return Outcome(stage=Stage.DONE, result=repr(value)[:10_000], replayable=False)
+    return Outcome(stage=Stage.DONE, result=HIDDEN if secrets else repr(value)[:10_000], replayable=False)
 
 
 def recorded_value(row: EffectRow) -> Any:

@@ -7,7 +7,7 @@ that tolerates that nothing happened, or stuck.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from specflow.clock import Clock
@@ -21,7 +21,7 @@ from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Lease, Outcome
 from specflow.lifecycle import BranchState, Stage
 from specflow.probe import reach
-from specflow.settlement.undo import Compile, Undoer
+from specflow.settlement.undo import Compile, Undoer, refuse_hidden
 
 LOST = "the process ended before an outcome was written"
 """Error text of an effect whose caller died: unlike a raised error, nobody was told anything."""
@@ -41,6 +41,7 @@ class Settler:
         undoer: Undoer,
         *,
         key_parameter: Callable[[ToolSpec], str],
+        secrets: Callable[[str], Sequence[str]],
     ) -> None:
         self._journal = journal
         self._registry = registry
@@ -48,6 +49,7 @@ class Settler:
         self._compile = compile_text
         self._undoer = undoer
         self._key_parameter = key_parameter
+        self._secrets = secrets
 
     async def rest(self, lease: Lease, row: EffectRow, *, cause: str, speculation_id: str = "") -> Stage:
         """Bring `row` to rest as its branch was decided; returns the stage it then has.
@@ -119,16 +121,24 @@ class Settler:
             reach("verify.after")
             if answer is None:
                 return Outcome(stage=Stage.FAILED, error="verified: it did not happen")
-            return success(answer)
+            return self._happened(row, answer)
         spec = self._registry.get(row.tool)
-        if repeat and row.keyed and spec is not None and spec.runner is not None:
+        if repeat and row.keyed and not row.redacted and spec is not None and spec.runner is not None:
             # Decided and keyed: the same key once more has the effect exactly once.
             context = CallContext(
                 idempotency_key=row.idem_key, key_parameter=self._key_parameter(spec), fence=lease.fence
             )
             call = Call(tool=row.tool, args=row.args)
-            return success(await attempt(spec.runner, call, context, within=VERIFY_TIMEOUT))
+            value = await attempt(spec.runner, call, context, within=VERIFY_TIMEOUT)
+            return self._happened(row, value)
         return None
+
+    def _happened(self, row: EffectRow, value: Any) -> Outcome:
+        secrets = self._secrets(row.tool)
+        if row.redacted and not secrets:
+            # Recovered without the policy that said what is secret: then all of it is.
+            secrets = ("result",)
+        return success(value, secrets)
 
     async def _until_it_cannot_travel(self, row: EffectRow) -> None:
         """A verify may be overtaken by the request it asks about: wait until that has timed out."""
@@ -144,6 +154,7 @@ class Settler:
         names: Mapping[str, Any] = {"args": dict(row.args), "key": row.idem_key}
         args = {name: self._compile(text).evaluate(names) for name, text in plan.arguments.items()}
         call = Call(tool=plan.tool, args=args)
+        refuse_hidden(call)
         return await attempt(spec.runner, call, CallContext(compensating=True), within=VERIFY_TIMEOUT)
 
     async def _reread(self, row: EffectRow) -> EffectRow:

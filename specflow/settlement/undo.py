@@ -10,6 +10,7 @@ from typing import Any
 
 from specflow.clock import Clock
 from specflow.effects.call import Call, digest
+from specflow.effects.redaction import HIDDEN
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import CallContext, ToolSpec
 from specflow.errors import SpecflowError
@@ -145,7 +146,9 @@ class Undoer:
             return Call(tool=plan.tool, args=row.comp_args)
         names: Mapping[str, Any] = {"args": dict(row.args), "result": row.result, "key": row.idem_key}
         args = {parameter: self._compile(text).evaluate(names) for parameter, text in plan.arguments.items()}
-        return Call(tool=plan.tool, args=args)
+        call = Call(tool=plan.tool, args=args)
+        refuse_hidden(call)
+        return call
 
     def _compensator(self, row: EffectRow) -> ToolSpec:
         assert row.undo is not None
@@ -217,3 +220,9 @@ class Undoer:
                 **facts,
             )
         )
+
+
+def refuse_hidden(call: Call) -> None:
+    """A secret that was not stored cannot be sent: better stuck than called with its place-holder."""
+    if HIDDEN in call.args_json:
+        raise SpecflowError(f"{call.tool} needs what the policy has redacted")

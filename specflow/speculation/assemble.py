@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from specflow.clock import Clock
@@ -46,6 +47,10 @@ def assemble(
     def key_parameter(tool: ToolSpec) -> str:
         return judge.settings(tool).idempotency_key
 
+    def secrets(tool: str) -> Sequence[str]:
+        spec = registry.get(tool)
+        return judge.settings(spec).redact if spec is not None else ()
+
     def compensates(tool: str, compensator: str) -> bool:
         # INVARIANT: only a tool that is declared to undo this very tool is ever run to undo it.
         spec = registry.get(tool)
@@ -72,7 +77,9 @@ def assemble(
         judge=judge,
         journal=journal,
         door=Door(journal, clock, ids, control_flow=control_flow),
-        settler=Settler(journal, registry, clock, compile_stored, undoer, key_parameter=key_parameter),
+        settler=Settler(
+            journal, registry, clock, compile_stored, undoer, key_parameter=key_parameter, secrets=secrets
+        ),
         clock=clock,
         ids=ids,
         observers=observers,

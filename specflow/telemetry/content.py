@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import os
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
-from specflow.effects.call import Call, NotJsonError, canonical_json
+from specflow.effects.call import Call, canonical_json
+from specflow.effects.redaction import HIDDEN, redacted
 from specflow.telemetry import names
 
 Redact = Sequence[str] | Callable[[str], Sequence[str]]
 """Paths such as `args.card.number`, or a function from a tool's name to its paths."""
 
-HIDDEN = "[redacted]"
 LIMIT = 8192
 """Characters of exported text; what is longer is cut."""
 
 _CAPTURING = frozenset({"true", "1", "yes", "on", "span_only", "span_and_event"})
-_INDEX = re.compile(r"\[(\d+|\*)\]")
-_PATH = re.compile(r"(args|result)(\.(\*|[^.\[\]]+))*")
 
 
 class Content:
@@ -75,54 +71,11 @@ class Content:
     def _text(self, root: str, tool: str, read: Callable[[], object]) -> str | None:
         try:
             paths = self._redact(tool) if callable(self._redact) else self._redact
-            steps = [_steps(path) for path in paths]
-            # Through JSON and back: a private copy of plain data.
-            value = json.loads(canonical_json(read()))
+            value = redacted(root, read(), paths)
+            text = HIDDEN if value == HIDDEN else canonical_json(value)
         except Exception:  # noqa: BLE001  a redaction that cannot be evaluated shows nothing
             return None
-        for path in steps:
-            if path is None or path == (root,):
-                return HIDDEN
-            if path[0] == root:
-                _hide(value, path[1:])
-        try:
-            text = canonical_json(value)
-        except NotJsonError:
-            return None
         return text if len(text) <= LIMIT else text[:LIMIT] + "..."
-
-
-@lru_cache(maxsize=1024)
-def _steps(path: str) -> tuple[str, ...] | None:
-    """The path's parts, or None when it cannot be understood: then everything is hidden."""
-    plain = _INDEX.sub(r".\1", path.strip())
-    if not _PATH.fullmatch(plain):
-        return None
-    return tuple(plain.split("."))
-
-
-def _hide(value: Any, steps: Sequence[str]) -> None:
-    """Replace what lies at the end of `steps`; lists on the way are entered whether named or not."""
-    if isinstance(value, list):
-        if steps[0] == "*" or steps[0].isdigit():
-            chosen = range(len(value)) if steps[0] == "*" else [int(steps[0])]
-            for index in chosen:
-                if index < len(value):
-                    _hide_at(value, index, steps)
-        else:
-            for item in value:
-                _hide(item, steps)
-    elif isinstance(value, dict):
-        for key in list(value) if steps[0] == "*" else [steps[0]]:
-            if key in value:
-                _hide_at(value, key, steps)
-
-
-def _hide_at(holder: Any, key: Any, steps: Sequence[str]) -> None:
-    if len(steps) == 1:
-        holder[key] = HIDDEN
-    else:
-        _hide(holder[key], steps[1:])
 
 
 def error_type(error: str) -> str:
