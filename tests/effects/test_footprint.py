@@ -20,9 +20,7 @@ def test_undeclared_overlaps_everything(some: frozenset[str]) -> None:
 
 
 @given(key_sets, key_sets)
-def test_plain_keys_overlap_exactly_when_they_share_one(
-    one: frozenset[str], other: frozenset[str]
-) -> None:
+def test_plain_keys_overlap_exactly_when_they_share_one(one: frozenset[str], other: frozenset[str]) -> None:
     assert overlap(one, other) is bool(one & other)
     assert overlap(one, other) is overlap(other, one)
 
