@@ -15,11 +15,11 @@ from specflow.cli.tools import load_tools
 from specflow.effects.call import Call, NotJsonError
 from specflow.effects.registry import ToolRegistry
 from specflow.errors import ConfigurationError, PolicyError
-from specflow.policy import check as checks
 from specflow.policy import explain as explaining
 from specflow.policy import inline, load, schema
 from specflow.policy.document import CallPart
-from specflow.policy.finding import UNREADABLE, Finding
+from specflow.policy.finding import UNREADABLE, Finding, Severity
+from specflow.policy.lint import lint
 from specflow.policy.load import survey
 from specflow.policy.policy import Policy
 
@@ -48,17 +48,24 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
 
 @app.command("check", epilog="Example: specflow policy check policies/travel.yaml --tools travel.tools:TOOLS")
 def check_command(files: Files, tools: Tools = "", as_json: AsJson = False) -> None:
-    """Find what is wrong with a policy. Exit 0: nothing, 1: findings, 2: unreadable."""
+    """Find what is wrong with a policy. Exit 0: nothing, 1: findings, 2: unreadable.
+
+    Each finding is `file:line:col path: message`; the codes (SF101 ...) are explained one by one in
+    the reference. Notes are no findings.
+    """
     registry = _registry(tools)
     found = survey(files, tools=registry)
-    findings = list(found.findings)
+    everything = list(found.findings)
     if found.compiled is not None:
-        findings += checks.of_policy(Policy(found.compiled, tools=registry), found.reads)
-    unreadable = [finding for finding in findings if finding.code in UNREADABLE]
+        everything += lint(Policy(found.compiled, tools=registry), found.reads)
+    unreadable = [finding for finding in everything if finding.code in UNREADABLE]
+    findings = [finding for finding in everything if finding.severity is not Severity.NOTE]
+    notes = [finding for finding in everything if finding.severity is Severity.NOTE]
     if as_json:
-        _print_json({"findings": [finding.as_dict() for finding in findings]})
+        rows = {"findings": findings, "notes": notes}
+        _print_json({name: [finding.as_dict() for finding in several] for name, several in rows.items()})
     else:
-        for finding in findings:
+        for finding in everything:
             if finding not in unreadable[:1]:
                 typer.echo(_safe(str(finding)))
         if not findings:

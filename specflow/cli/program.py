@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import specflow
-from specflow.cli import bench, db, demo, journal, policy, replay, settle
+from specflow.cli import bench, db, demo, journal, policy, policy_diff, replay, settle, suggest
 from specflow.errors import InvariantError, SpecflowError
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ journal.app.command(
 journal.app.command(epilog='Example: specflow journal resolve eff_3f2a --note "refunded by hand"')(
     settle.resolve
 )
+policy.app.command("diff", epilog=policy_diff.EPILOG)(policy_diff.diff)
+policy.app.command("suggest", epilog=suggest.EPILOG)(suggest.suggest)
 app.add_typer(policy.app, name="policy")
 app.add_typer(journal.app, name="journal")
 app.add_typer(db.app, name="db")

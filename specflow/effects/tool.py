@@ -13,7 +13,6 @@ from referencing import Registry
 from specflow.effects.annotate import Annotation
 from specflow.effects.call import Call, canonical_json, digest
 
-
 _NOTHING_TO_FETCH: Registry[Any] = Registry()
 
 

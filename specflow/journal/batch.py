@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypeGuard
 
 from specflow.errors import SpecflowError
 from specflow.journal import rows
@@ -82,13 +83,16 @@ def _back(tx: Transaction) -> None:
 
 def _together(tx: Transaction, operations: Sequence[Operation]) -> list[object]:
     answers: list[object] = []
-    for hot, run in groupby(operations, key=lambda operation: isinstance(operation, Intend | Record)):
-        group = list(run)
+    for hot, group in groupby(operations, key=_is_hot):
         if hot:
-            answers.extend(_hot(tx, [item for item in group if isinstance(item, Intend | Record)]))
+            answers.extend(_hot(tx, [item for item in group if _is_hot(item)]))
         else:
             answers.extend(operation.apply(tx) for operation in group)
     return answers
+
+
+def _is_hot(operation: Operation) -> TypeGuard[Intend | Record]:
+    return operation.__class__ is Intend or operation.__class__ is Record
 
 
 def _hot(tx: Transaction, group: Sequence[Intend | Record]) -> Iterator[object]:

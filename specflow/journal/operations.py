@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
-from specflow.errors import InvariantError, JournalError
+from specflow.errors import JournalError
 from specflow.journal import rows, rules
+from specflow.journal.prepared import Values
 from specflow.journal.record import Intent, Lease, Outcome, PredictionRow
-from specflow.journal.statements import Values
 from specflow.journal.text import dump, note
 from specflow.journal.transaction import Transaction
 from specflow.lifecycle import BranchState, Stage
@@ -31,6 +31,18 @@ class Operation(Protocol):
         ...
 
 
+class Unconstrained:
+    """An operation that breaks no constraint of ours, whatever it is asked."""
+
+    __slots__ = ()
+
+    def conflict(self, tx: Transaction) -> NoReturn:
+        raise JournalError(
+            f"the database refused: {type(self).__name__} met a constraint that is not specflow's",
+            hint="look for a constraint or a trigger that somebody added to the sf_ tables",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intend:
     """Branch and effect, before the call."""
@@ -44,15 +56,15 @@ class Intend:
         standing = tx.guard(self.lease)
         standing.seq += 1
         intent, lease = self.intent, self.lease
-        state = BranchState.OPEN if intent.adopted_by is None else BranchState.CONFIRMED
-        decided = state is not BranchState.OPEN
+        decided = intent.adopted_by is not None
+        state = rows.CONFIRMED if decided else rows.OPEN
         cause = note(intent.cause)
         branch = {
             "branch_id": intent.branch_id,
             "session_id": lease.session_id,
             "parent_id": None,
             "hypothesis": note(intent.hypothesis),
-            "state": state.value,
+            "state": state,
             "cause": cause if decided else "",
             "decided_at": tx.now if decided else None,
             "decided_fence": lease.fence if decided else None,
@@ -64,8 +76,8 @@ class Intend:
             "created_at": tx.now,
             "updated_at": tx.now,
         }
-        tx.event(lease, intent.branch_id, "", state.value, cause=cause)
-        tx.event(lease, intent.effect_id, "", Stage.INTENDED.value, cause=cause)
+        tx.event(lease, intent.branch_id, "", state, cause=cause)
+        tx.event(lease, intent.effect_id, "", rows.INTENDED, cause=cause)
         return branch, effect, standing.seq
 
     def apply(self, tx: Transaction) -> int:
@@ -109,7 +121,7 @@ def already_there(intent: Intent, what: str) -> JournalError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Unconstrained):
     """The outcome, after the call."""
 
     lease: Lease
@@ -143,9 +155,6 @@ class Record:
                 return True
         return False
 
-    def conflict(self, tx: Transaction) -> bool:
-        raise InvariantError(f"recording effect {self.effect_id} met a constraint")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopt:
@@ -171,8 +180,7 @@ class Adopt:
             return False
         tx.run(tx.statements.adopt, {**mine, "adopted_by": self.adopted_by, "updated_at": tx.now})
         facts = {"effect_id": self.effect_id, "adopted_by": self.adopted_by}
-        source, target = BranchState.OPEN.value, BranchState.CONFIRMED.value
-        tx.event(lease, branch_id, source, target, cause="adopted", facts=facts)
+        tx.event(lease, branch_id, rows.OPEN, rows.CONFIRMED, cause="adopted", facts=facts)
         return True
 
     def conflict(self, tx: Transaction) -> bool:
@@ -180,7 +188,7 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Abort:
+class Abort(Unconstrained):
     """The branch is lost."""
 
     lease: Lease
@@ -192,11 +200,8 @@ class Abort:
         cause = note(self.cause)
         if not decide_branch(tx, self.lease, self.branch_id, BranchState.ABORTED, cause):
             return False
-        tx.event(self.lease, self.branch_id, BranchState.OPEN.value, BranchState.ABORTED.value, cause=cause)
+        tx.event(self.lease, self.branch_id, rows.OPEN, rows.ABORTED, cause=cause)
         return True
-
-    def conflict(self, tx: Transaction) -> bool:
-        raise InvariantError(f"aborting branch {self.branch_id} met a constraint")
 
 
 def decide_branch(tx: Transaction, lease: Lease, branch_id: str, state: BranchState, cause: str) -> bool:

@@ -9,6 +9,8 @@ import socket
 import sys
 from pathlib import Path
 
+_PROC = Path("/proc")
+
 
 def owner_id() -> str:
     """`host:pid:start:random` of this process.
@@ -39,7 +41,7 @@ def known_dead(owner: str) -> bool:
 
 def _host() -> str:
     name = socket.gethostname().replace(":", "-") or "localhost"
-    marks = [_read("/proc/sys/kernel/random/boot_id"), _link("/proc/self/ns/pid")]
+    marks = [_read(_PROC / "sys/kernel/random/boot_id"), _link(_PROC / "self/ns/pid")]
     return f"{name}-{hashlib.sha256('|'.join(marks).encode()).hexdigest()[:12]}"
 
 
@@ -55,7 +57,7 @@ def _exists(pid: int) -> bool:
 
 def _start_of(pid: int) -> str | None:
     """Start in ticks since boot; None when unknown; `dead` for a process that only waits to be reaped."""
-    stat = _read(f"/proc/{pid}/stat")
+    stat = _read(_PROC / f"{pid}/stat")
     # The command's name may hold spaces and parentheses; the fields begin after the last one.
     fields = stat.rpartition(")")[2].split()
     if len(fields) < 20:
@@ -63,15 +65,15 @@ def _start_of(pid: int) -> str | None:
     return "dead" if fields[0] in {"Z", "X"} else fields[19]
 
 
-def _read(path: str) -> str:
+def _read(path: Path) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
 
 
-def _link(path: str) -> str:
+def _link(path: Path) -> str:
     try:
-        return str(Path(path).readlink())
+        return str(path.readlink())
     except OSError:
         return ""

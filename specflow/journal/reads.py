@@ -14,9 +14,10 @@ from specflow.errors import JournalError
 from specflow.journal import rows
 from specflow.journal import tables as t
 from specflow.journal.database import Connection, Database
+from specflow.journal.prepared import Prepared
 from specflow.journal.record import EffectRow, SessionRow, Snapshot
 from specflow.journal.schema import prepare
-from specflow.journal.statements import Prepared, constant
+from specflow.journal.statements import constant
 from specflow.journal.transaction import Transaction
 from specflow.lifecycle import BranchState, SessionState
 

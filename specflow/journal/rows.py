@@ -22,6 +22,10 @@ from specflow.journal.record import (
 from specflow.journal.text import dump, load, note
 from specflow.lifecycle import BranchState, SessionState, Stage
 
+# Reading `value` off an enum for every row would show in the time of a batch.
+INTENDED = Stage.INTENDED.value
+OPEN, CONFIRMED, ABORTED = BranchState.OPEN.value, BranchState.CONFIRMED.value, BranchState.ABORTED.value
+
 Row = Sequence[Any]
 """The columns of one row as the driver gives them."""
 
@@ -30,8 +34,10 @@ def plan_text(plan: UndoPlan | VerifyPlan | None) -> str | None:
     """A plan as JSON."""
     if plan is None:
         return None
-    names = (field.name for field in fields(plan))
-    return dump({name: getattr(plan, name) for name in names}, "the plan")
+    return dump({name: getattr(plan, name) for name in _PLAN[type(plan)]}, "the plan")
+
+
+_PLAN = {plan: tuple(field.name for field in fields(plan)) for plan in (UndoPlan, VerifyPlan)}
 
 
 def effect_values(lease: Lease, intent: Intent) -> dict[str, Any]:
@@ -53,7 +59,7 @@ def effect_values(lease: Lease, intent: Intent) -> dict[str, Any]:
         "idem_key": intent.idem_key,
         "keyed": intent.keyed,
         "redacted": intent.redacted,
-        "stage": Stage.INTENDED.value,
+        "stage": INTENDED,
         "result": "null",
         "replayable": True,
         "error": "",

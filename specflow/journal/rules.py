@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Protocol
 
 from specflow.effects.kind import EffectClass
@@ -120,6 +121,7 @@ def check_outcome(outcome: Outcome) -> None:
         raise InvariantError(f"a call cannot end {outcome.stage}", hint=f"one of {known}")
 
 
+@cache
 def record_sources(target: Stage) -> tuple[Stage, ...]:
     """Stages that `record` may leave for `target`, the usual one first."""
     return tuple(stage for stage in (Stage.INTENDED, Stage.UNKNOWN) if may_move(stage, target))

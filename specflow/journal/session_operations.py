@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from specflow.errors import InvariantError, JournalError
-from specflow.journal.operations import Move
+from specflow.journal.operations import Move, Unconstrained
 from specflow.journal.record import Lease
 from specflow.journal.transaction import Standing, Transaction
 from specflow.lifecycle import RESTING, BranchState, SessionState, Stage
@@ -53,7 +53,7 @@ class OpenSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TakeSession:
+class TakeSession(Unconstrained):
     """Another owner for an active session."""
 
     session_id: str
@@ -70,12 +70,9 @@ class TakeSession:
             return None
         return take(tx, self.session_id, standing, self.owner, self.lease_seconds, cause="taken")
 
-    def conflict(self, tx: Transaction) -> Lease | None:
-        raise InvariantError(f"taking session {self.session_id} met a constraint")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReopenSession:
+class ReopenSession(Unconstrained):
     """A closed session in which something is stuck, for an operator."""
 
     session_id: str
@@ -89,9 +86,6 @@ class ReopenSession:
         if not tx.fetch(tx.statements.stuck, {"w_session_id": self.session_id}):
             return None
         return take(tx, self.session_id, standing, self.owner, self.lease_seconds, cause="reopened")
-
-    def conflict(self, tx: Transaction) -> Lease | None:
-        raise InvariantError(f"reopening session {self.session_id} met a constraint")
 
 
 def take(
@@ -118,7 +112,7 @@ def take(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecideSession:
+class DecideSession(Unconstrained):
     """The session's one decision, before it is acted on."""
 
     lease: Lease
@@ -136,12 +130,9 @@ class DecideSession:
         )
         return True
 
-    def conflict(self, tx: Transaction) -> bool:
-        raise InvariantError(f"deciding session {self.lease.session_id} met a constraint")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CloseSession:
+class CloseSession(Unconstrained):
     """The end of a session; its effects are at rest."""
 
     lease: Lease
@@ -169,9 +160,6 @@ class CloseSession:
         tx.run(tx.statements.close, {**mine(lease), "decision": self.decision})
         tx.forget(lease.session_id)
         tx.event(lease, lease.session_id, _ACTIVE, _CLOSED, cause=self.decision)
-
-    def conflict(self, tx: Transaction) -> None:
-        raise InvariantError(f"closing session {self.lease.session_id} met a constraint")
 
 
 def already_decided(lease: Lease, decision: str, wanted: str) -> JournalError:
@@ -204,7 +192,7 @@ def not_at_rest(lease: Lease, effect_id: str, stage: str) -> JournalError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Renew:
+class Renew(Unconstrained):
     """More time for leases; answers with those that are lost."""
 
     leases: tuple[Lease, ...]
@@ -216,12 +204,9 @@ class Renew:
         ordered = sorted(self.leases, key=lambda lease: lease.session_id)
         return tuple(lease for lease in ordered if not tx.run(statement, {**mine(lease), **seconds}))
 
-    def conflict(self, tx: Transaction) -> tuple[Lease, ...]:
-        raise InvariantError("renewing leases met a constraint")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class Release(Unconstrained):
     """Leases given back, so that somebody else may take the sessions over at once."""
 
     leases: tuple[Lease, ...]
@@ -229,9 +214,6 @@ class Release:
     def apply(self, tx: Transaction) -> None:
         ordered = sorted(self.leases, key=lambda lease: lease.session_id)
         tx.many(tx.statements.release, [mine(lease) for lease in ordered])
-
-    def conflict(self, tx: Transaction) -> None:
-        raise InvariantError("releasing leases met a constraint")
 
 
 def mine(lease: Lease) -> dict[str, object]:

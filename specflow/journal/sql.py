@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from specflow.clock import Clock, SystemClock
 from specflow.journal import operations, rules
 from specflow.journal.database import BUSY_SECONDS, Database, Durability
-from specflow.journal.operations import Abort, Adopt, Move, Operation
+from specflow.journal.operations import Abort, Adopt, Move
 from specflow.journal.owner import known_dead
 from specflow.journal.reads import Queries, Reader
 from specflow.journal.record import (
@@ -63,8 +62,7 @@ class SqlJournal:
         self._reader = Reader(database)
         self._writer = Writer(database, clock, lease_seconds)
         # A program that ends without closing still writes what it queued.
-        self._at_exit = _closer(weakref.ref(self))
-        atexit.register(self._at_exit)
+        atexit.register(self.close)
 
     @classmethod
     def open(
@@ -94,7 +92,7 @@ class SqlJournal:
 
     async def open_session(self, session_id: str, *, thread: str, owner: str, tenant: str = "") -> Lease:
         rules.check_session(session_id, thread, owner, tenant)
-        lease: Lease = await self._ask(
+        lease: Lease = await self._writer.ask(
             OpenSession(
                 session_id=session_id,
                 thread=thread,
@@ -107,7 +105,7 @@ class SqlJournal:
 
     async def take_session(self, session_id: str, *, owner: str, force: bool = False) -> Lease | None:
         rules.check_session(session_id, "", owner, "")
-        lease: Lease | None = await self._ask(
+        lease: Lease | None = await self._writer.ask(
             TakeSession(
                 session_id=session_id,
                 owner=owner,
@@ -120,7 +118,7 @@ class SqlJournal:
 
     async def reopen_session(self, session_id: str, *, owner: str) -> Lease | None:
         rules.check_session(session_id, "", owner, "")
-        lease: Lease | None = await self._ask(
+        lease: Lease | None = await self._writer.ask(
             ReopenSession(session_id=session_id, owner=owner, lease_seconds=self._lease_seconds)
         )
         return lease
@@ -130,25 +128,25 @@ class SqlJournal:
 
     async def decide_session(self, lease: Lease, decision: str) -> bool:
         rules.check_decision(decision)
-        return await self._ask(DecideSession(lease=lease, decision=decision)) is True
+        return await self._writer.ask(DecideSession(lease=lease, decision=decision)) is True
 
     async def close_session(self, lease: Lease, *, decision: str = "completed") -> None:
         rules.check_decision(decision)
-        await self._ask(CloseSession(lease=lease, decision=decision))
+        await self._writer.ask(CloseSession(lease=lease, decision=decision))
 
     async def intend(self, lease: Lease, intent: Intent) -> int:
-        seq: int = await self._ask(operations.intend(lease, intent))
+        seq: int = await self._writer.ask(operations.intend(lease, intent))
         return seq
 
     async def record(self, lease: Lease, effect_id: str, outcome: Outcome) -> bool:
-        return await self._ask(operations.record(lease, effect_id, outcome)) is True
+        return await self._writer.ask(operations.record(lease, effect_id, outcome)) is True
 
     async def adopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
         identifiers((("adopted_by", adopted_by),))
-        return await self._ask(Adopt(lease=lease, effect_id=effect_id, adopted_by=adopted_by)) is True
+        return await self._writer.ask(Adopt(lease=lease, effect_id=effect_id, adopted_by=adopted_by)) is True
 
     async def abort(self, lease: Lease, branch_id: str, cause: str) -> bool:
-        return await self._ask(Abort(lease=lease, branch_id=branch_id, cause=cause)) is True
+        return await self._writer.ask(Abort(lease=lease, branch_id=branch_id, cause=cause)) is True
 
     async def move(
         self,
@@ -175,7 +173,7 @@ class SqlJournal:
             not_before=not_before,
             error=error,
         )
-        return await self._ask(move) is True
+        return await self._writer.ask(move) is True
 
     async def effect(self, effect_id: str) -> EffectRow | None:
         return await self._read(self._queries.effect, effect_id)
@@ -199,26 +197,19 @@ class SqlJournal:
         return await self._read(self._queries.snapshot)
 
     def close(self) -> None:
-        """`aclose` for code without an event loop; blocks until everything is written."""
+        """`aclose` for code without an event loop; blocks until everything is written.
+
+        In a child made by fork it does nothing: the journal is its parent's.
+        """
+        if self._writer.inherited:
+            return
         self._writer.close()
         self._reader.close()
-        atexit.unregister(self._at_exit)
+        atexit.unregister(self.close)
 
     async def aclose(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self.close)
 
-    async def _ask(self, operation: Operation) -> Any:
-        return await self._writer.ask(operation)
-
     async def _read(self, query: Callable[..., T], *values: Any) -> T:
         self._writer.check_process()
         return await self._reader.ask(query, *values)
-
-
-def _closer(reference: weakref.ref[SqlJournal]) -> Callable[[], None]:
-    def close() -> None:
-        journal = reference()
-        if journal is not None:
-            journal.close()
-
-    return close

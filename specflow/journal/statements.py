@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,33 +11,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ColumnElement
 
 from specflow.journal import tables as t
+from specflow.journal.prepared import PACK, Prepared
 from specflow.lifecycle import BranchState, SessionState, Stage
-
-Values = Mapping[str, Any]
-"""Parameters of one statement by name; what a value may be is the driver's business."""
-
-
-class Prepared:
-    """One statement as the driver takes it: text, and the order of its parameters where they have one."""
-
-    __slots__ = ("_order", "bulk", "sql")
-
-    def __init__(
-        self, statement: sa.ClauseElement, dialect: Dialect, bulk: sa.ClauseElement | None = None
-    ) -> None:
-        compiled = statement.compile(dialect=dialect)
-        self.sql = str(compiled)
-        order: Sequence[str] | None = getattr(compiled, "positiontup", None)
-        self._order = tuple(order) if order is not None else None
-        self.bulk = None if bulk is None else Prepared(bulk, dialect)
-        """The same for many rows at once, whose parameters are the columns as lists; None: one by one."""
-
-    def bind(self, values: Values) -> Any:
-        """The parameters in the form the driver takes."""
-        if self._order is None:
-            return values
-        return [values[name] for name in self._order]
-
 
 Ready = Callable[[sa.ClauseElement], Prepared]
 """Compiles a statement for the dialect at hand."""
@@ -56,20 +31,23 @@ def database_clock(dialect: Dialect) -> ColumnElement[float]:
 
 
 def _insertion(table: sa.Table, dialect: Dialect) -> Prepared:
-    columns = [column for column in table.c if column.autoincrement is not True]
-    one = sa.insert(table).values({column.name: sa.bindparam(column.name) for column in columns}).inline()
-    if dialect.name != "postgresql":
-        return Prepared(one, dialect)
-    given = _lists({column.name: column for column in columns})
-    names = [column.name for column in columns]
-    return Prepared(one, dialect, sa.insert(table).from_select(names, sa.select(given)).inline())
+    columns = {column.name: column for column in table.c if column.autoincrement is not True}
+    one = sa.insert(table).values({name: sa.bindparam(name) for name in columns}).inline()
+    if dialect.name == "postgresql":
+        whole = sa.insert(table).from_select([*columns], sa.select(_given(columns))).inline()
+        return Prepared(one, dialect, whole=whole)
+    rows: list[dict[str, object]] = [
+        {name: sa.bindparam(f"{name}_{row}") for name in columns} for row in range(PACK)
+    ]
+    return Prepared(one, dialect, packed=sa.insert(table).values(rows).inline())
 
 
-def _lists(columns: Mapping[str, sa.Column[Any]]) -> sa.TableValuedAlias:
-    """A table out of parameters that are lists: PostgreSQL then plans and answers once for all rows."""
-    lists = [sa.bindparam(name, type_=postgresql.ARRAY(column.type)) for name, column in columns.items()]
+def _given(columns: Mapping[str, sa.Column[Any]]) -> sa.TableValuedAlias:
+    """A table out of one JSON parameter: PostgreSQL then plans and answers once for all rows."""
+    rows = sa.cast(sa.bindparam("rows", type_=sa.Text), postgresql.JSON)
     named = [sa.column(name, column.type) for name, column in columns.items()]
-    return sa.func.unnest(*lists).table_valued(*named, name="given").render_derived()
+    found = sa.func.json_to_recordset(rows).table_valued(*named)
+    return found.render_derived(name="given", with_types=True)
 
 
 def _where(column: sa.Column[Any]) -> ColumnElement[bool]:
@@ -84,7 +62,6 @@ class Statements:
             return Prepared(statement, dialect)
 
         now = database_clock(dialect)
-        self.now = ready(sa.select(now))
         self.insert_branch = _insertion(t.branch, dialect)
         self.insert_effect = _insertion(t.effect, dialect)
         self.insert_dependency = _insertion(t.effect_dep, dialect)
@@ -181,7 +158,7 @@ class Statements:
         many = None
         if dialect.name == "postgresql":
             found = {"w_effect_id": e.c.effect_id, "w_session_id": e.c.session_id, "w_stage": e.c.stage}
-            given = _lists({**found, **{name: e.c[name] for name in outcome}})
+            given = _given({**found, **{name: e.c[name] for name in outcome}})
             same = (
                 e.c.effect_id == given.c.w_effect_id,
                 session_id == given.c.w_session_id,
@@ -189,7 +166,7 @@ class Statements:
             )
             values = {"rev": moved["rev"]} | {name: given.c[name] for name in outcome}
             many = sa.update(e).where(*same).values(values)
-        self.record = Prepared(one, dialect, many)
+        self.record = Prepared(one, dialect, whole=many)
         self.move = ready(
             sa.update(e)
             .where(*mine, at_source)
@@ -231,7 +208,6 @@ class Statements:
         self.same_key = ready(
             sa.select(e.c.effect_id).where(_where(e.c.tenant), _where(e.c.tool), _where(e.c.idem_key))
         )
-        self.same_comp_key = ready(sa.select(e.c.effect_id).where(_where(e.c.comp_key)))
 
 
 def _upsert_prediction(dialect: Dialect) -> sa.ClauseElement:

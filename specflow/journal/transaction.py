@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy.engine.interfaces import DBAPICursor
 
+from specflow.journal.prepared import PACK, Prepared, Values
 from specflow.journal.record import Lease
 from specflow.journal.rules import check_lease
-from specflow.journal.statements import Prepared, Statements, Values
+from specflow.journal.statements import Statements
 from specflow.journal.text import dump, note
 from specflow.lifecycle import SessionState
 
@@ -57,11 +58,18 @@ class Transaction:
             return 0
         if len(rows) == 1:
             return self.run(prepared, rows[0])
-        if prepared.bulk is not None:
-            columns = {name: [row[name] for row in rows] for name in rows[0]}
-            return self.run(prepared.bulk, columns)
-        self._cursor.executemany(prepared.sql, [prepared.bind(values) for values in rows])
-        return int(self._cursor.rowcount)
+        if prepared.whole is not None:
+            self._cursor.execute(prepared.whole, prepared.bind_whole(rows))
+            return int(self._cursor.rowcount)
+        changed, done = 0, 0
+        if prepared.packed is not None:
+            for done in range(PACK, len(rows) + 1, PACK):
+                self._cursor.execute(prepared.packed, prepared.bind_pack(rows[done - PACK : done]))
+                changed += int(self._cursor.rowcount)
+        if done < len(rows):
+            self._cursor.executemany(prepared.sql, [prepared.bind(values) for values in rows[done:]])
+            changed += int(self._cursor.rowcount)
+        return changed
 
     def fetch(self, prepared: Prepared, values: Values) -> Sequence[Sequence[Any]]:
         """All rows of a query."""

@@ -36,8 +36,6 @@ _POSTGRES = (
 
 def explain(error: BaseException, where: str, *, sqlite: bool) -> JournalError:
     """The error of a driver as a JournalError; `where` is the database's URL without its password."""
-    if isinstance(error, JournalError):
-        return error
     first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
     low = str(error).lower()
     for mark, problem, hint in _SQLITE if sqlite else _POSTGRES:

@@ -254,6 +254,9 @@ def _readers_wait(rows: _Rows) -> Iterator[Violation]:
     for row in rows.snapshot.dependencies:
         reader, writer = rows.effects.get(row.effect_id), rows.effects.get(row.needs_id)
         if reader is None or writer is None:
+            yield _violation(
+                "I14", "one of these builds on the other, and is not there", row.effect_id, row.needs_id
+            )
             continue
         confirmed = rows.first(reader.branch_id, BranchState.CONFIRMED)
         before = rows.first(writer.branch_id, BranchState.CONFIRMED)

@@ -57,35 +57,41 @@ class Writer:
         self._thread = threading.Thread(target=self._serve, name="specflow-journal", daemon=True)
         self._thread.start()
 
-    async def ask(self, operation: Operation) -> Any:
-        """Have it done durably and return its answer (whose type is the operation's business).
+    def ask(self, operation: Operation) -> asyncio.Future[Any]:
+        """Have it done durably; the future gives its answer (whose type is the operation's business).
 
-        Cancelling the wait does not cancel the operation.
+        Cancelling the future does not cancel the operation. It raises JournalError when the operation was
+        refused, or the database failed; nothing was changed then.
 
         Raises:
-            JournalError: it was refused, or the database failed; nothing was changed.
+            JournalError: at once, when the journal is closed, or was opened before a fork.
         """
         self.check_process()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._put(Ticket(operation, loop, future))
-        return await future
+        return future
 
     def note(self, prediction: PredictionRow) -> None:
         """Write it some time soon."""
+        self.check_process()
         self._put(prediction)
 
     def _put(self, item: Ticket | PredictionRow) -> None:
-        self.check_process()
         with self._gate:
             # Under the gate, so that nothing can come after the mark that ends the queue.
             if self._closing:
                 raise JournalError("the journal is closed", hint="open it again")
             self._queue.put(item)
 
+    @property
+    def inherited(self) -> bool:
+        """Whether this is a copy in a child made by fork: the thread and the connection are not in it."""
+        return os.getpid() != self._pid
+
     def check_process(self) -> None:
-        """Refuse to work in a child made by fork: its copy of the thread and of the connection are dead."""
-        if os.getpid() != self._pid:
+        """Refuse to work in a child made by fork."""
+        if self.inherited:
             raise JournalError(
                 "this journal was opened before os.fork()",
                 hint="open the journal in the child, after the fork",
@@ -94,14 +100,11 @@ class Writer:
 
     def close(self) -> None:
         """Write what is queued, give leases back, end the thread; again is harmless."""
-        if os.getpid() != self._pid:
-            return
         with self._gate:
             if not self._closing:
                 self._closing = True
                 self._queue.put(None)
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        self._thread.join()
 
     def _serve(self) -> None:
         open_for_more = True

@@ -79,7 +79,7 @@ def scan(source: str) -> Scan:
     """
     if len(source) > MAX_LENGTH:
         raise CelSyntaxError(f"longer than {MAX_LENGTH:,} characters")
-    tokens = _tokens(source)
+    tokens = tokenise(source)
     if not tokens:
         raise CelSyntaxError("an expression is missing")
     _check_depth(tokens)
@@ -107,7 +107,12 @@ def scan(source: str) -> Scan:
     return Scan(frozenset(roots), frozenset(paths), patterns)
 
 
-def _tokens(source: str) -> list[Token]:
+def tokenise(source: str) -> list[Token]:
+    """The words of `source`, without blanks and comments.
+
+    Raises:
+        CelSyntaxError: for a character that begins no word.
+    """
     found: list[Token] = []
     position = 0
     while position < len(source):

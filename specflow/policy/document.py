@@ -195,6 +195,9 @@ class ToolPart(Part):
     compensator_for: list[ToolName] | None = None
     verify: VerifyPart | None = None
     patch: PatchPart | None = None
+    calls: list[ToolName] | None = Field(
+        default=None, description="tools that its own body calls, such as those of a sub-agent; for lint"
+    )
     rules: list[RulePart] = Field(default_factory=list)
 
     @model_validator(mode="after")

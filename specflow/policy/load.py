@@ -47,7 +47,7 @@ def loads(text: str, *, file: str = "<text>", tools: ToolRegistry | None = None)
     Raises:
         PolicyError: as `load`.
     """
-    found = _assemble([read_document(text, file)], [], tools)
+    found = assemble([read_document(text, file)], [], tools)
     if found.compiled is None or found.findings:
         raise refuse(found.findings)
     return Policy(found.compiled, tools=tools, tests=found.tests, files=[file])
@@ -56,7 +56,7 @@ def loads(text: str, *, file: str = "<text>", tools: ToolRegistry | None = None)
 def survey(sources: str | Path | Iterable[str | Path], *, tools: ToolRegistry | None = None) -> Loaded:
     """Everything that can be found out about the sources, without raising for what they hold."""
     if isinstance(sources, str) and "\n" in sources:
-        return _assemble([read_document(sources, "<text>")], [], tools)
+        return assemble([read_document(sources, "<text>")], [], tools)
     several = [sources] if isinstance(sources, str | Path) else list(sources)
     paths, findings = source.files_of([Path(item) for item in several])
     reads: list[Read] = []
@@ -72,10 +72,11 @@ def survey(sources: str | Path | Iterable[str | Path], *, tools: ToolRegistry | 
                 file="<none>", line=0, column=0, path="", code="not_found", message="no policy file was named"
             )
         )
-    return _assemble(reads, findings, tools)
+    return assemble(reads, findings, tools)
 
 
-def _assemble(reads: list[Read], findings: list[Finding], tools: ToolRegistry | None) -> Loaded:
+def assemble(reads: list[Read], findings: list[Finding], tools: ToolRegistry | None) -> Loaded:
+    """What the files that were read are together; `findings` are what kept others from being read."""
     for read in reads:
         findings.extend(read.findings)
     good = [read for read in reads if read.document is not None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -36,10 +36,33 @@ def read_document(text: str, file: str) -> Read:
     if parsed.findings:
         return Read(file, None, parsed.spot, parsed.findings)
     try:
-        return Read(file, Document.model_validate(parsed.data), parsed.spot, [])
+        document = Document.model_validate(parsed.data)
+        empty = [_empty(file, parsed.spot, loc) for loc in _nothings(parsed.data)]
+        return Read(file, None if empty else document, parsed.spot, empty)
     except ValidationError as error:
         found = [_finding(file, parsed.spot, item) for item in error.errors(include_url=False)]
         return Read(file, None, parsed.spot, _without_echo(found))
+
+
+def _nothings(data: Any) -> Iterator[Loc]:
+    """Where a name stands without a value: a slip that would drop what a rule requires, or an `unless`.
+
+    What the tests in the file hand to tools is data, in which null is a value.
+    """
+    stack: list[tuple[Loc, Any]] = [((), data)]
+    while stack:
+        loc, value = stack.pop()
+        if value is None:
+            yield loc
+        elif isinstance(value, dict | list) and not (loc[:1] == ("tests",) and loc[2:3] == ("call",)):
+            steps = value.items() if isinstance(value, dict) else enumerate(value)
+            stack.extend(((*loc, step), item) for step, item in steps)
+
+
+def _empty(file: str, spot: Spot, loc: Loc) -> Finding:
+    line, column = place(spot, loc, key=True)
+    message = "has no value: write one, or remove the name"
+    return Finding(file=file, line=line, column=column, path=dotted(loc), code="value", message=message)
 
 
 def place(spot: Spot, loc: Sequence[int | str], *, key: bool = False) -> tuple[int, int]:

@@ -118,6 +118,27 @@ async def a_session_closes_at_rest_only(bench: Bench) -> None:
 
 
 @check
+async def a_session_is_decided_in_known_words_only(bench: Bench) -> None:
+    journal, lease = bench.journal, await bench.lease()
+    before = await bench.rows()
+    for ask in (journal.decide_session(lease, "perhaps"), journal.close_session(lease, decision="")):
+        error = await refuses(InvariantError, ask)
+        assert "completed, saga_aborted" in error.hint
+    assert await bench.rows() == before
+
+
+@check
+async def a_session_has_a_name_that_can_be_found_again(bench: Bench) -> None:
+    journal = bench.journal
+    for name in ("", "a\x00b", "\ud800"):
+        await refuses(JournalError, journal.open_session(name, thread="t", owner="me"))
+        await refuses(JournalError, journal.open_session(f"{bench.tag}-s", thread="t", owner=name))
+        await refuses(JournalError, journal.take_session(name, owner="me"))
+    lease = await journal.open_session(f"{bench.tag}-é", thread="", owner="mé")
+    assert [row.session_id for row in (await bench.rows()).sessions] == [lease.session_id]
+
+
+@check
 async def an_operator_reopens_what_is_stuck(bench: Bench) -> None:
     journal, lease = bench.journal, await bench.lease()
     stuck = await to_stage(bench, lease, "a", Stage.STUCK)

@@ -17,7 +17,7 @@ from specflow.cli.policy import app
 POLICY = """version: 1
 tools:
   search: {effect: read_only}
-  book: {effect: compensatable, compensate: {tool: cancel, with: {id: args.id}}}
+  book: {effect: compensatable, compensate: {tool: cancel, with: {id: result.id}}}
   cancel: {effect: confirmation_required}
 tests:
   - {name: reads run early, call: {tool: search}, expect: {speculate: now}}
@@ -67,7 +67,7 @@ def cannot(result: Result, message: str) -> None:
 def test_check_clean(folder: Path) -> None:
     result = run("check", "p.yaml")
     assert (result.exit_code, result.stdout) == (0, "no findings in p.yaml\n")
-    assert json.loads(run("check", "p.yaml", "--json").stdout) == {"findings": []}
+    assert json.loads(run("check", "p.yaml", "--json").stdout) == {"findings": [], "notes": []}
 
 
 def test_check_findings(folder: Path) -> None:
@@ -80,7 +80,7 @@ def test_check_findings(folder: Path) -> None:
     found = json.loads(run("check", "bad.yaml", "--json").stdout)["findings"]
     assert found[0] == {
         "file": "bad.yaml", "line": 2, "column": 1, "path": "toolz", "code": "unknown_field",
-        "message": "unknown field 'toolz' (did you mean 'tools'?)",
+        "message": "unknown field 'toolz' (did you mean 'tools'?)", "severity": "error",
     }  # fmt: skip
 
 
@@ -88,8 +88,25 @@ def test_check_findings(folder: Path) -> None:
 def test_check_against_tools(folder: Path, name: str) -> None:
     result = run("check", "p.yaml", "--tools", f"policy_cli_tools:{name}")
     assert result.exit_code == 1
-    assert "4:67 tools.book.compensate.with.id: cancel has no parameter 'id'" in result.stdout
-    assert "requires 'booking_id', which is not mapped" in result.stdout
+    assert "4:67 tools.book.compensate.with.id: SF206 cancel has no parameter 'id'" in result.stdout
+    assert "SF205 cancel requires 'booking_id', which is not mapped" in result.stdout
+
+
+def test_notes_are_shown_and_are_no_findings(folder: Path) -> None:
+    (folder / "n.yaml").write_text("version: 1\ntools: {my_agent: {effect: read_only}}\n")
+    result = run("check", "n.yaml")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("n.yaml:2:9 tools.my_agent: SF307 note: it looks as if")
+    assert result.stdout.endswith("no findings in n.yaml\n")
+    found = json.loads(run("check", "n.yaml", "--json").stdout)
+    assert (found["findings"], found["notes"][0]["code"]) == ([], "SF307")
+
+
+def test_warnings_are_findings(folder: Path) -> None:
+    (folder / "w.yaml").write_text("version: 1\ntools: {pay: {effect: deny, cache: {ttl: 1s}}}\n")
+    result = run("check", "w.yaml", "--json")
+    assert result.exit_code == 1
+    assert [(f["code"], f["severity"]) for f in json.loads(result.stdout)["findings"]] == [("SF302", "warning")]
 
 
 def test_check_unreadable(folder: Path) -> None:

@@ -47,3 +47,14 @@ def make_journal(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
 
     shared = str(request.getfixturevalue("postgres_url")) if kind.startswith("postgres") else ""
     return make
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of the test's own, ready."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/journal.db"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    fresh = server.new_database()
+    upgrade(Database(fresh))
+    return fresh

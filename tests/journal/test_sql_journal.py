@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,18 +28,7 @@ from specflow.journal.trouble import explain
 from specflow.journal.verify import verify
 from specflow.lifecycle import Stage
 from specflow.testing.journal_bench import DONE, Bench
-from specflow.testing.postgres import PostgresServer, postgres_server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of the test's own, ready."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/journal.db"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    fresh = server.new_database()
-    upgrade(Database(fresh))
-    return fresh
+from specflow.testing.postgres import postgres_server
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -241,6 +231,7 @@ async def test_cancelling_the_wait_does_not_lose_the_write(url: str) -> None:
 async def test_a_forked_child_is_told(url: str) -> None:
     journal = SqlJournal.open(url)
     lease = await journal.open_session("s", thread="t", owner="me")
+    assert await journal.effect("x") is None, "both threads are at work"
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -251,8 +242,8 @@ async def test_a_forked_child_is_told(url: str) -> None:
                     call.send(None)
                 except JournalError as error:
                     said.append(str(error))
-            os.write(write, "\n".join(said).encode())
             journal.close()
+            os.write(write, "\n".join(said).encode())
         finally:
             os._exit(0)
     os.close(write)
@@ -315,21 +306,27 @@ async def test_predictions_are_written_without_any_other_write(url: str) -> None
 async def test_a_bad_prediction_hurts_no_write(url: str, caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(journal=SqlJournal.open(url))
     lease = await bench.lease()
-    bench.journal.note(
-        PredictionRow(
-            speculation_id="p",
-            session_id="",
-            tool="t",
-            fingerprint="f",
-            predictor="x",
-            confidence={"not": "a number"},  # type: ignore[arg-type] # hostile on purpose
-            outcome="hit",
-            cause="",
-            at=0.0,
-        )
+    bad = PredictionRow(
+        speculation_id="p",
+        session_id="",
+        tool="t",
+        fingerprint="f",
+        predictor="x",
+        confidence={"not": "a number"},  # type: ignore[arg-type] # hostile on purpose
+        outcome="hit",
+        cause="",
+        at=0.0,
     )
+    bench.journal.note(bad)
     assert await bench.start(lease)
+    bench.journal.note(bad)
+    bench.journal.note(replace(bad, speculation_id="q", confidence=0.5))
     await bench.journal.aclose()
+    assert "Predict failed" in caplog.text, "nobody waits for it: the log is where trouble shows"
+    again = SqlJournal.open(url)
+    (session,) = (await again.snapshot()).sessions
+    assert session.lease_until == 0, "closing went on after it"
+    await again.aclose()
 
 
 class Breaking:
@@ -346,7 +343,9 @@ class Breaking:
         raise AssertionError
 
 
-@pytest.mark.parametrize("error", [InvariantError("ours"), ValueError("a bug"), KeyError("another")])
+@pytest.mark.parametrize(
+    "error", [InvariantError("ours"), FencedError("x"), ValueError("a bug"), KeyError("b")]
+)
 async def test_the_writer_outlives_an_operation_that_raises(url: str, error: Exception) -> None:
     bench = Bench(journal=SqlJournal.open(url))
     lease = await bench.lease()

@@ -6,14 +6,18 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from specflow.errors import JournalError
+from specflow.journal import schema
 from specflow.journal.database import Database
-from specflow.journal.schema import current, prepare, upgrade
+from specflow.journal.schema import current, downgrade, prepare, upgrade
 from specflow.journal.sql import SqlJournal
+from specflow.journal.tables import HEAD
 from specflow.testing.postgres import PostgresServer
 
 
@@ -69,9 +73,7 @@ def test_an_unknown_durability_is_refused(tmp_path: Path) -> None:
 def test_a_newer_journal_is_left_alone(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/x.db"
     SqlJournal.open(url).close()
-    with sqlite3.connect(tmp_path / "x.db") as connection:
-        connection.execute("UPDATE sf_alembic_version SET version_num = '9999'")
-    connection.close()
+    versions(tmp_path / "x.db", "9999")
     assert "upgrade this one" in refusal(url)
     with pytest.raises(JournalError, match="newer specflow"):
         upgrade(Database(url))
@@ -86,6 +88,84 @@ def test_tables_of_unknown_version_are_left_alone(tmp_path: Path) -> None:
     assert "no row in sf_alembic_version" in refusal(url)
 
 
+def versions(file: Path, version: str) -> None:
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE sf_alembic_version SET version_num = ?", [version])
+    connection.close()
+
+
+def test_an_old_journal_of_unknown_version_is_not_guessed_at(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    SqlJournal.open(url).close()
+    versions(tmp_path / "x.db", "0000")
+    text = refusal(url)
+    assert "migration" in text
+    assert "0000" in text
+    assert "nothing was changed" in text
+    assert current(Database(url)) == "0000"
+
+
+def test_a_migration_to_nowhere_changes_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    SqlJournal.open(url).close()
+    with pytest.raises(JournalError, match="nothing was changed"):
+        downgrade(Database(url), "nonsense")
+    assert current(Database(url)) == HEAD
+
+
+async def test_who_comes_second_to_a_fresh_file_finds_it_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    first = SqlJournal.open(url)
+    await first.open_session("s", thread="t", owner="o")
+    # It had looked before the first one made the tables.
+    with monkeypatch.context() as before:
+        before.setattr(schema, "current", lambda _database: None)
+        second = SqlJournal.open(url)
+    assert [row.session_id for row in await second.active_sessions()] == ["s"]
+    await second.aclose()
+    await first.aclose()
+
+
+def reading(file: Path) -> sqlite3.Connection:
+    """Somebody in the middle of a query on a file that is not in WAL mode yet."""
+    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.execute("BEGIN")
+    connection.execute("SELECT * FROM theirs").fetchall()
+    return connection
+
+
+def test_a_fresh_journal_in_a_file_that_others_read_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "UPGRADE_SECONDS", 0.1)
+    holder = reading(tmp_path / "x.db")
+    try:
+        text = refusal(f"sqlite:///{tmp_path}/x.db")
+    finally:
+        holder.close()
+    assert "WAL mode" in text
+    assert "stop whatever holds the file" in text
+
+
+def test_a_fresh_journal_waits_for_others_who_read_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = reading(tmp_path / "x.db")
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        holder.close()
+
+    monkeypatch.setattr("specflow.journal.schema.time.sleep", sleep)
+    SqlJournal.open(f"sqlite:///{tmp_path}/x.db").close()
+    assert len(waited) == 1
+    assert current(Database(f"sqlite:///{tmp_path}/x.db")) == HEAD
+
+
 def test_a_locked_file_is_waited_for_and_then_named(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/x.db"
     SqlJournal.open(url).close()
@@ -98,23 +178,27 @@ def test_a_locked_file_is_waited_for_and_then_named(tmp_path: Path) -> None:
         holder.close()
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that others may read. pytest's own lie in one that each of its runs closes again."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
-def test_a_read_only_file_is_named(tmp_path: Path) -> None:
+def test_a_read_only_file_is_named(open_folder: Path) -> None:
     # As root every file may be written; the child gives that up first.
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents:
-        if folder.stat().st_uid == 0 and str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)
-    SqlJournal.open(f"sqlite:///{tmp_path}/x.db").close()
+    SqlJournal.open(f"sqlite:///{open_folder}/x.db").close()
     program = (
         "import os\n"
         "from specflow.errors import JournalError\n"
         "from specflow.journal import schema, sql\n"
-        f"sql.Database('sqlite:///{tmp_path}/x.db').connect().close()\n"  # for its imports
+        f"sql.Database('sqlite:///{open_folder}/x.db').connect().close()\n"  # for its imports
         "os.setgid(65534); os.setuid(65534)\n"
         "import asyncio\n"
         "async def main():\n"
-        f"    journal = sql.SqlJournal.open('sqlite:///{tmp_path}/x.db')\n"
+        f"    journal = sql.SqlJournal.open('sqlite:///{open_folder}/x.db')\n"
         "    await journal.open_session('s', thread='t', owner='o')\n"
         "try: asyncio.run(main())\n"
         "except JournalError as error: print(error)\n"

@@ -138,6 +138,8 @@ BROKEN: list[tuple[str, str, Callable[[Snapshot], Snapshot]]] = [
     ("I13", "stuck without a word",
      both(effects("stuck", error=""), edited(of("x-stuck", "stuck"), cause=""))),
     ("I14", "reader confirmed first", depends("committed", "base")),
+    ("I14", "builds on nothing", depends("stuck", "ghost")),
+    ("I14", "nothing builds on it", depends("ghost", "stuck")),
 ]  # fmt: skip
 
 

@@ -14,10 +14,9 @@ from specflow.effects.kind import EffectClass
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
 from specflow.errors import PolicyError
-from specflow.policy import check, loads
+from specflow.policy import loads
 from specflow.policy.condition import Cel
 from specflow.policy.duration import seconds
-from specflow.policy.load import survey
 from specflow.policy.mapping import check_template
 from specflow.policy.policy import Policy
 from specflow.policy.settings import Budgets, Judge, Match, ToolSettings
@@ -283,67 +282,6 @@ def test_templates() -> None:
     for text in ("{args}", "{key.x}", "{args.x", "args.x}", "{}", " "):
         with pytest.raises(ValueError, match="must be"):
             check_template(text)
-
-
-def codes(yaml: str, *tools: ToolSpec) -> list[str]:
-    registry = ToolRegistry(tools) if tools else None
-    text = "version: 1\n" + yaml + "\n"
-    found = survey(text, tools=registry)
-    assert found.compiled is not None, found.findings
-    return [
-        f"{item.line} {item.code} {item.path}"
-        for item in check.of_policy(Policy(found.compiled, tools=registry), found.reads)
-    ]
-
-
-def test_check_without_tools() -> None:
-    assert codes("tools:\n  a: {effect: read_only}") == []
-    assert codes("tools:\n  a: {effect: compensatable}") == ["3 compensator_missing tools.a"]
-    assert codes("tools:\n  a: {effect: compensatable, speculate: now}") == [
-        "3 compensator_missing_early tools.a"
-    ]
-    allow = "rules: [{id: r, when: 'true', allow: {speculate: now}}]"
-    assert codes(f"tools:\n  a: {{effect: compensatable, {allow}}}") == [
-        "3 compensator_missing_early tools.a"
-    ]
-    undo = "compensate: {tool: undo, with: {}}"
-    assert codes(f"tools:\n  a: {{effect: compensatable, {undo}}}") == [
-        "3 unknown_tool tools.a.compensate.tool"
-    ]
-    assert codes(f"tools:\n  a: {{effect: compensatable, {undo}}}\n  un*: {{effect: deny}}") == []
-    assert codes(f"tools:\n  a: {{effect: compensatable}}\n  'a*': {{{undo}}}\n  undo: {{}}") == []
-
-
-def test_check_with_tools() -> None:
-    cancel = ToolSpec(name="cancel", parameters=parameters("booking_id"))
-    find = ToolSpec(name="find", parameters=parameters("request_id"))
-    tools = (BOOK, cancel, find)
-    assert codes("tools: {}", *tools) == []
-    assert codes("tools:\n  boook: {effect: read_only}", *tools) == ["3 unknown_tool tools.boook"]
-    assert codes("tools:\n  'bo*': {effect: read_only}\n  'x*': {}", *tools) == ["4 unknown_tool tools.x*"]
-    assert codes("tools:\n  book: {effect: compensatable}", *tools) == []
-    assert codes("tools:\n  book:\n    compensate: {tool: cancel}", *tools) == []
-    assert codes("tools:\n  book:\n    compensate: {tool: find}", ToolSpec(name="book"), cancel, find) == [
-        "4 mapping tools.book.compensate"
-    ]
-    assert codes("tools:\n  book:\n    compensate: {tool: cancel, with: {}}", *tools) == [
-        "4 mapping tools.book.compensate.with"
-    ]
-    assert codes("tools:\n  book:\n    compensate: {tool: cancel, with: {booking_id: args.x}}", *tools) == [
-        "4 mapping tools.book.compensate.with.booking_id"
-    ]
-    assert codes("tools:\n  book:\n    verify: {tool: find, with: {id: key}}", *tools) == [
-        "4 mapping tools.book.verify.with",
-        "4 mapping tools.book.verify.with.id",
-    ]
-    assert codes("tools:\n  book:\n    verify: {tool: find}", *tools) == []
-    assert (
-        codes(
-            "tools:\n  book:\n    patch: {tool: find, fields: [a], with: {request_id: args.flight_id}}",
-            *tools,
-        )
-        == []
-    )
 
 
 def test_an_unknown_tool_is_refused_only_where_its_user_exists() -> None:

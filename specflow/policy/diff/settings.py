@@ -1,0 +1,227 @@
+"""Settings that say how safely a tool runs early, compared one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from specflow.effects.kind import EffectClass
+from specflow.policy.compiled import Defaults, Destinations, Entry, Plan
+from specflow.policy.condition import Cel
+from specflow.policy.diff.destinations import within
+from specflow.policy.diff.report import Change
+from specflow.policy.judge import declared
+from specflow.policy.plan import pick
+from specflow.policy.settings import Match, Undo, Verify
+
+SCOPES = ("session", "tenant", "public")
+_FOREVER = float("inf")
+_EARLY_ONLY = frozenset(
+    {"destinations", "match", "predictors", "reads", "cache.ttl", "cache.scope"}
+    | {"limits.max_concurrent", "limits.cost_usd"}
+)
+Order = Callable[[Any, Any], str]
+"""How the new value stands to the old one: looser, tighter, changed, or nothing when it is the same."""
+
+
+def of_tool(old: Plan, new: Plan) -> list[Change]:
+    """What differs between the settings of one tool; how it runs early only where NEW may run it early."""
+    rows: list[tuple[str, Any, Any, Order]] = [
+        ("destinations", old.destinations, new.destinations, _destinations),
+        ("match", _match(old.settings.match), _match(new.settings.match), _more_is_looser),
+        ("compensate", _undo(old.settings.undo), _undo(new.settings.undo), _differs),
+        ("verify", _verify(old.settings.verify), _verify(new.settings.verify), _differs),
+        ("patch", _patch(old), _patch(new), _differs),
+        ("idempotency_key", old.settings.idempotency_key, new.settings.idempotency_key, _differs),
+        ("redact", *_redacted(old, new), _more_is_tighter),
+        ("predictors", old.predictors, new.predictors, _predictors),
+        ("reads", _keys(old.settings.reads), _keys(new.settings.reads), _footprint),
+        ("writes", _keys(old.settings.writes), _keys(new.settings.writes), _footprint),
+        ("cache.ttl", _ttl(old), _ttl(new), _larger_is_looser),
+        ("cache.scope", _scope(old), _scope(new), _larger_is_looser),
+        ("limits.max_concurrent", _limit(old), _limit(new), _larger_is_looser),
+        ("limits.cost_usd", -old.settings.cost_usd, -new.settings.cost_usd, _larger_is_looser),
+        ("compensator_for", _compensator_for(old), _compensator_for(new), _more_is_looser),
+    ]
+    never = declared(new, []).strictness >= EffectClass.CONFIRMATION_REQUIRED.strictness
+    return list(_changes(old.name, [row for row in rows if not (never and row[0] in _EARLY_ONLY)]))
+
+
+def of_defaults(old: Defaults, new: Defaults) -> list[Change]:
+    """What differs between the defaults of the two policies."""
+    rows: list[tuple[str, Any, Any, Order]] = [
+        ("defaults.unlisted_tools", -old.unlisted.strictness, -new.unlisted.strictness, _larger_is_looser),
+        (
+            "defaults.confirm_unlisted",
+            old.confirm_unlisted == "host",
+            new.confirm_unlisted == "host",
+            _larger_is_looser,
+        ),
+        ("defaults.trust_annotations", old.trust_annotations, new.trust_annotations, _larger_is_looser),
+        ("defaults.speculation.min_confidence", -old.min_confidence, -new.min_confidence, _larger_is_looser),
+        (
+            "defaults.speculation.max_concurrent",
+            old.budgets.max_concurrent,
+            new.budgets.max_concurrent,
+            _larger_is_looser,
+        ),
+        (
+            "defaults.speculation.max_wasted_usd",
+            old.budgets.max_wasted_usd,
+            new.budgets.max_wasted_usd,
+            _larger_is_looser,
+        ),
+        ("defaults.redact", {*old.redact}, {*new.redact}, _more_is_tighter),
+        ("trusted_mcp_servers", {*old.trusted_mcp_servers}, {*new.trusted_mcp_servers}, _more_is_looser),
+    ]
+    shown = {
+        "defaults.unlisted_tools": (str(old.unlisted), str(new.unlisted)),
+        "defaults.confirm_unlisted": (str(old.confirm_unlisted), str(new.confirm_unlisted)),
+        "defaults.speculation.min_confidence": (f"{old.min_confidence:g}", f"{new.min_confidence:g}"),
+    }
+    return list(_changes("", rows, shown))
+
+
+def _changes(
+    tool: str, rows: list[tuple[str, Any, Any, Order]], shown: Mapping[str, tuple[str, str]] | None = None
+) -> Iterator[Change]:
+    for setting, old, new, order in rows:
+        if old == new:
+            continue
+        direction = order(old, new)
+        if direction:
+            texts = (shown or {}).get(setting, (_text(setting, old), _text(setting, new)))
+            yield Change(tool=tool, setting=setting, direction=direction, old=texts[0], new=texts[1])
+
+
+def _text(setting: str, value: Any) -> str:
+    special: dict[str, Callable[[Any], str]] = {
+        "limits.cost_usd": lambda cost: f"{-cost:g}",
+        "cache.scope": lambda scope: SCOPES[scope],
+        "destinations": lambda several: "; ".join(map(_declared, several)) or "none",
+        "predictors": lambda who: "anyone (writes: partial_call)" if who is None else _plain(who),
+    }
+    return special.get(setting, _plain)(value)
+
+
+def _plain(value: Any) -> str:
+    if value is None or value == _FOREVER:
+        return "none" if value is None else "no limit"
+    if isinstance(value, set | frozenset | tuple):
+        return ", ".join(map(str, value if isinstance(value, tuple) else sorted(value))) or "none"
+    return str(value) or "none"
+
+
+def _declared(item: Destinations) -> str:
+    parts = {"host": item.host, "email": item.email, "path": item.path}
+    return " ".join(f"{name}: {', '.join(values)}" for name, values in parts.items() if values)
+
+
+def _larger_is_looser(old: Any, new: Any) -> str:
+    return "looser" if new > old else "tighter"
+
+
+def _more_is_looser(old: Any, new: Any) -> str:
+    if old < new:
+        return "looser"
+    return "tighter" if new < old else "changed"
+
+
+def _more_is_tighter(old: Any, new: Any) -> str:
+    """One that is gone is looser, whatever has come."""
+    return "tighter" if old < new else "looser"
+
+
+def _differs(_old: Any, _new: Any) -> str:
+    return "changed"
+
+
+def _destinations(old: tuple[Destinations, ...], new: tuple[Destinations, ...]) -> str:
+    if within(new, old):
+        return "" if within(old, new) else "tighter"
+    return "looser"
+
+
+def _predictors(old: frozenset[str] | None, new: frozenset[str] | None) -> str:
+    # Nothing written means anyone for reads, partial_call for writes: neither is within the other's words.
+    if old is None:
+        return "tighter" if new is not None and new <= {"partial_call"} else "changed"
+    if new is None:
+        return "looser"
+    return _more_is_looser(old, new)
+
+
+def _redacted(old: Plan, new: Plan) -> tuple[set[str], set[str]]:
+    """What is redacted for the tool; nothing at all where the difference is that of the defaults."""
+    mine, theirs = {*old.settings.redact}, {*new.settings.redact}
+    before, after = {*old.defaults.redact}, {*new.defaults.redact}
+    same = (mine - theirs, theirs - mine) == (before - after, after - before)
+    return (set(), set()) if same else (mine, theirs)
+
+
+def _footprint(old: frozenset[str] | None, new: frozenset[str] | None) -> str:
+    """Fewer keys make fewer early reads stale; undeclared overlaps everything."""
+    if new is None or (old is not None and old < new):
+        return "tighter"
+    return "looser" if old is None or new < old else "changed"
+
+
+def _keys(templates: tuple[str, ...] | None) -> frozenset[str] | None:
+    return None if templates is None else frozenset(templates)
+
+
+def _match(match: Match) -> frozenset[str]:
+    """What does not count, or not as written, when two calls are compared."""
+    if match.mode == "exact":
+        return frozenset()
+    return frozenset([f"ignore {name}" for name in match.ignore]) | {
+        f"{name} as {form}" for name, form in match.fields.items()
+    }
+
+
+def _undo(undo: Undo | None) -> tuple[str, ...]:
+    if undo is None:
+        return ()
+    mapping = _mapping(undo.arguments)
+    succeeded = f"succeeded_when {undo.succeeded_when.source}" if undo.succeeded_when else ""
+    missing = "tolerates_missing" if undo.tolerates_missing else ""
+    within_ = f"within {undo.within:g} s" if undo.within is not None else ""
+    return tuple(part for part in (f"{undo.tool}({mapping})", succeeded, missing, within_) if part)
+
+
+def _verify(verify: Verify | None) -> str:
+    return f"{verify.tool}({_mapping(verify.arguments)})" if verify is not None else ""
+
+
+def _patch(plan: Plan) -> str:
+    patch = plan.patch
+    if patch is None:
+        return ""
+    return f"{patch.tool}({_mapping(patch.arguments)}) for {', '.join(sorted(patch.fields))}"
+
+
+def _mapping(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name}: {expression.source if isinstance(expression, Cel) else '?'}"
+        for name, expression in sorted(arguments.items())
+    )
+
+
+def _ttl(plan: Plan) -> float:
+    return _FOREVER if plan.settings.ttl is None else plan.settings.ttl
+
+
+def _scope(plan: Plan) -> int:
+    def read(entry: Entry) -> str | None:
+        return entry.cache_scope
+
+    return SCOPES.index(pick(plan.entries, read, min) or "session")
+
+
+def _limit(plan: Plan) -> float:
+    found = plan.settings.max_concurrent
+    return _FOREVER if found is None else found
+
+
+def _compensator_for(plan: Plan) -> frozenset[str]:
+    return frozenset(name for entry in plan.entries for name in entry.compensator_for)
