@@ -106,7 +106,9 @@ def test_warnings_are_findings(folder: Path) -> None:
     (folder / "w.yaml").write_text("version: 1\ntools: {pay: {effect: deny, cache: {ttl: 1s}}}\n")
     result = run("check", "w.yaml", "--json")
     assert result.exit_code == 1
-    assert [(f["code"], f["severity"]) for f in json.loads(result.stdout)["findings"]] == [("SF302", "warning")]
+    assert [(f["code"], f["severity"]) for f in json.loads(result.stdout)["findings"]] == [
+        ("SF302", "warning")
+    ]
 
 
 def test_check_unreadable(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,14 @@ from specflow.testing.model_server import CallPlan, ModelServer, Reply
 
 THINKING = Reply(reasoning="Let me think.", text="Oslo.", calls=(CallPlan("find", {"to": "Oslo"}),))
 HELLO = [HumanMessage("where to?")]
+
+
+_timeouts = itertools.count(60)
+
+
+def own_client(options: dict[str, Any]) -> dict[str, Any]:
+    """LangChain shares clients by address and time-out, also between event loops; and ports come again."""
+    return {"timeout": float(next(_timeouts)), **options}
 
 
 class TestStandardSuite(ChatModelUnitTests):
@@ -49,7 +58,7 @@ def server() -> Iterator[ModelServer]:
 
 
 def model(server: ModelServer, **options: Any) -> ReasoningChatOpenAI:
-    return ReasoningChatOpenAI(base_url=server.url, api_key="none", model="scripted", **options)
+    return ReasoningChatOpenAI(base_url=server.url, api_key="none", model="scripted", **own_client(options))
 
 
 async def ask(model: Any, way: str) -> Any:

@@ -13,6 +13,7 @@ from specflow.effects.call import Call
 from specflow.effects.kind import EffectClass
 from specflow.effects.tool import ToolSpec
 from specflow.policy import Policy, judge, loads
+from specflow.policy.load import survey
 from specflow.policy.verdict import Verdict
 
 WRONG_HASH = "0" * 64
@@ -48,6 +49,14 @@ def test_a_tool_that_says_ask_is_asked_about() -> None:
 def test_a_tool_that_somebody_looked_at_is_not_unlisted(entry: str) -> None:
     assert ask(policy(f"  t: {entry}")).confirm == "ask"
     assert ask(policy("  t: {timeout: 1s}")).confirm == "host"
+
+
+def test_a_rule_that_raises_the_effect_of_an_unlisted_tool_asks() -> None:
+    rule = "{id: r, when: 'true', require: {effect: confirmation_required}}"
+    assert ask(policy(f"  '*': {{rules: [{rule}]}}")).confirm == "ask"
+    assert (
+        ask(policy("  '*': {rules: [{id: r, when: 'true', require: {speculate: never}}]}")).confirm == "host"
+    )
 
 
 # What is declared
@@ -198,3 +207,8 @@ def test_a_judge_that_fails_is_as_strict_as_for_an_unlisted_tool(monkeypatch: py
     assert (verdict.effect, verdict.speculate, verdict.min_confidence) == ("deny", "never", 1.0)
     assert messages(verdict) == {"error": "the call cannot be judged (RuntimeError)"}
     assert ask(policy("  t: {effect: read_only}")).effect == "confirmation_required"
+
+
+def test_no_file_at_all_is_a_finding_without_a_place() -> None:
+    (finding,) = survey([]).findings
+    assert (finding.file, finding.line, finding.column) == ("<none>", 0, 0)

@@ -363,6 +363,8 @@ def test_what_holds_is_always_a_version_that_was_whole(steps: list[tuple[str, An
                 looked = content or ""
             else:
                 policy.reload()
+                # What was looked at before the reload counts no more.
+                looked = ""
                 if content is not None and usable(content):
                     used = content
             asked.add(used)

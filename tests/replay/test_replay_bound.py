@@ -27,7 +27,7 @@ LATENCIES = st.sampled_from(["0s", "0.5s", "2s", "20s", "lognormal:1,1.5"])
 EPSILON = 1e-6
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(turns=TURNS, guesses=GUESSES, takes=LATENCIES)
 def test_no_run_beats_its_bound(kit: Any, turns: list[Any], guesses: list[Any], takes: str) -> None:
     """# INVARIANT: saved <= oracle and regret >= 0, for every run, also step by step."""
@@ -86,7 +86,7 @@ READS = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     turns=st.lists(st.tuples(SECONDS, st.lists(READS, max_size=6)), max_size=6),
     takes=st.sampled_from(["2s", "20s", "lognormal:1,0.5"]),

@@ -48,7 +48,7 @@ def test_no_crash_loses_or_doubles_a_booking(way: str) -> None:
     # Every point in every run; every pair of points, and sampled triples, in the nightly one.
     nightly = bool(os.environ.get("SPECFLOW_NIGHTLY"))
     report = crash_matrix(
-        scenario(way=way), depth=2 if nightly else 1, samples=200 if nightly else 40, workers=2
+        scenario(way=way), depth=2 if nightly else 1, samples=200 if nightly else 15, workers=2
     )
     report.assert_clean(visited=VISITED)
     print(f"{report.trials} trials, by depth {report.by_depth}")

@@ -683,7 +683,7 @@ def test_lanes_that_finish_in_any_order_keep_the_promises() -> None:
         assert world.seats == {"A1": 1, "B2": 1, "C3": 1}
         await at_rest(core)
 
-    explore(body, schedules=150, step_seconds=0.01)
+    explore(body, schedules=80, step_seconds=0.01)
 
 
 @scenario

@@ -101,7 +101,7 @@ def provider() -> tuple[TracerProvider, Counter[str], InMemorySpanExporter]:
 
 
 @pytest.mark.filterwarnings("ignore")  # the SDK warns of attribute values that it leaves out
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(stream=st.lists(events, max_size=60), capture=st.booleans(), limit=st.sampled_from([4, 64, 8192]))
 def test_any_order_or_loss_of_events_never_raises_and_never_leaks(
     stream: Sequence[CallEvent], capture: bool, limit: int

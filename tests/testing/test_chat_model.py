@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -35,6 +36,14 @@ SCRIPT = [
 HELLO = [HumanMessage("hello")]
 
 
+_timeouts = itertools.count(60)
+
+
+def own_client(options: dict[str, Any]) -> dict[str, Any]:
+    """LangChain shares clients by address and time-out, also between event loops; and ports come again."""
+    return {"timeout": float(next(_timeouts)), **options}
+
+
 @tool
 def find(to: str) -> str:
     """Find a flight."""
@@ -61,7 +70,9 @@ def server_model() -> Iterator[Any]:
 
     def make(script: Any, reasoning: Any = "field", **options: Any) -> ReasoningChatOpenAI:
         servers.append(ModelServer(script, reasoning=reasoning).start())
-        return ReasoningChatOpenAI(base_url=servers[-1].url, api_key="none", model="scripted", **options)
+        return ReasoningChatOpenAI(
+            base_url=servers[-1].url, api_key="none", model="scripted", **own_client(options)
+        )
 
     yield make
     for server in servers:
