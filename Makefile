@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS := 4
+JOBS := 3
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 MYPY_TARGETS := specflow requirements $(wildcard examples tests/typing docs/_ext)
 RUFF_TARGETS := specflow tests requirements $(wildcard examples migrations docs)
