@@ -80,3 +80,16 @@ def test_the_first_unknown_name_is_told() -> None:
 
 def test_a_condition_shows_its_source() -> None:
     assert repr(Cel("args.a == 1", frozenset({"args"}))) == "Cel('args.a == 1')"
+
+
+def test_why_a_condition_has_no_value_is_told_without_values() -> None:
+    def why(source: str, **args: Any) -> str:
+        with pytest.raises(ConditionError) as caught:
+            Cel(source, frozenset({"args"})).test(Scope({"args": args}))
+        return caught.value.message
+
+    assert why("1 / args.zero > 1", zero=0) == "evaluation failed (ZeroDivisionError)"
+    # Names that come from data are not told, an empty one among them.
+    assert why("args[args.k] == 1", k="") == "a field is missing"
+    assert why("args[args.k] == 1", k="secret") == "a field is missing"
+    assert why("args.gone == 1") == "the field 'gone' is missing"
