@@ -92,13 +92,14 @@ def grammatical(dice: random.Random) -> bytes:
 def require_damaged(dice: random.Random, source: bytes) -> bytes:
     """`source` with one to five bytes gone or wrong inside the body of a `require`.
 
-    Fewer bytes than a `name: value` has: what can be lost whole leaves a policy that says something else.
+    Fewer bytes than a `name: value` has, and no `#`, which takes the rest of a line out: what is lost whole
+    leaves a policy that says something else.
     """
     bodies = [found.span(1) for found in re.finditer(rb"require:((?:[^}\n]|\n {10,})*)", source)]
     start, end = dice.choice(bodies)
     first = dice.randrange(start, end)
     last = min(end, first + dice.choice((1, 1, 1, 2, 3, 5)))
-    wrong = b"" if dice.random() < 0.6 else bytes(dice.randrange(32, 127) for _ in range(last - first))
+    wrong = b"" if dice.random() < 0.6 else bytes(dice.choice(WRONG) for _ in range(last - first))
     return source[:first] + wrong + source[last:]
 
 
@@ -177,6 +178,7 @@ tools:
     rules:
       - {id: late, when: context.hour > 22, unless: context.role == "night", require: {speculate: hold}}
 """
+WRONG = bytes(byte for byte in range(32, 127) if byte != ord("#"))
 _WIDER = frozenset({"early", "unconfirmed", "permitted", "held"})
 
 
