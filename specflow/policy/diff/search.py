@@ -68,10 +68,7 @@ class Search:
             found[kind] = Found(rank, chosen, made.tainted, best.seen)
 
     def _fits(self, made: Asked) -> bool:
-        try:
-            return self.tool is None or not self.tool.problems(made.call.args)
-        except Exception:  # noqa: BLE001 - a server's schema may be anything, a reference to nowhere for one
-            return False
+        return self.tool is None or not self.tool.problems(made.call.args)
 
     def smallest(self, kind: str, found: Found, area: Domain, *, tighter: bool = False) -> Loosening:
         """The loosening by its smallest call."""
