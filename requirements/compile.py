@@ -18,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
-RUNTIME_EXTRAS = ("postgres", "otlp", "mcp")
+RUNTIME_EXTRAS = ("postgres", "otlp", "mcp", "crypto")
 HEADER = "# Written by `make requirements`; change pyproject.toml, not this file.\n"
 
 

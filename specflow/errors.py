@@ -70,10 +70,25 @@ class ToolTimeoutError(WorldError):
     code = "tool_timeout"
 
 
+class BeforeImageError(WorldError):
+    """What was there before a write could not be read, so its undo could not put it back: it was not made."""
+
+    code = "before_image"
+
+
 class ConflictError(WorldError):
     """A real call may not run beside an effect whose fate is not settled; names the journal row."""
 
     code = "conflict"
+
+
+class ClaimedError(ConflictError):
+    """An effect of another session holds what this call would change; names the journal row.
+
+    Facts: `tool`, `effect_id`, `session_id` and `stage` of the effect in the way, and its `resource`.
+    """
+
+    code = "claimed"
 
 
 class JournalError(WorldError):

@@ -24,6 +24,8 @@ POINTS: dict[str, str] = {
     "verify.before": "about to ask whether an effect happened",
     "verify.after": "the answer is there, not yet written",
     "recover.taken": "a session was taken over, nothing is recovered yet",
+    "saga.before": "what was committed is to be taken back, nothing is decided yet",
+    "saga.decided": "the session's decision is durable, nothing is undone yet",
     "session.close": "everything is at rest, the session is about to be closed",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -57,7 +58,8 @@ class Runtime:
     (`sqlite:///file.db`, `postgresql+psycopg://...`) or a journal. `mode` is `off`, `shadow`,
     `canary:N%` or `on`. `context` is what policy conditions see as `context`: the host's configuration,
     never anything a model or a tool said. `durability` is `process` (survives kill -9) or `power`
-    (survives a power cut).
+    (survives a power cut). `conflict_wait` is how many seconds a real call waits for what is in its way: an
+    early write that is being undone, or an effect of another session that holds what it would change.
 
     Raises:
         PolicyError: the policy is missing or broken; every finding is in the message.
@@ -79,11 +81,17 @@ class Runtime:
         telemetry: bool = True,
         tenant: str = "",
         durability: Durability = "power",
+        conflict_wait: float = 10.0,
         clock: Clock | None = None,
         ids: IdSource | None = None,
     ) -> None:
         if isinstance(policy, str | Path | Sequence) and not policy:
             raise ConfigurationError("no policy was given", hint="see docs: write a policy")
+        if not 0 <= conflict_wait < math.inf:
+            raise ConfigurationError(
+                f"conflict_wait={conflict_wait!r} is no waiting time",
+                hint="seconds, 0 for not at all; 10 is usual",
+            )
         self.mode = mode
         self.registry = ToolRegistry(specs_of(tools))
         self.policy: Judge = _policy(policy, self.registry)
@@ -108,6 +116,7 @@ class Runtime:
                 context=dict(context or {}),
                 owner=self._owner,
                 tenant=tenant,
+                conflict_wait=conflict_wait,
                 living=Living(_SESSIONS_OF_THE_PROCESS),
                 surround=spans.attached if spans else lambda _id: nullcontext(),
                 traceparent=spans.traceparent if spans else lambda _id: "",

@@ -29,6 +29,7 @@ _ALL = (
     Bench(name="chunk", module="chunk", about="listening to a model's stream, for each token"),
     Bench(name="call", module="calling", about="a tool call and a whole agent run without any waiting"),
     Bench(name="journal", module="journaling", about="an effect's intent and outcome, made durable"),
+    Bench(name="takeover", module="takeover", about="undoing what a dead process left, on another machine"),
     Bench(name="policy", module="judging", about="loading 2,000 tools, and one decision with 20 rules"),
     Bench(name="agent", module="agent", about="a whole agent over HTTP, sequential and speculative"),
     Bench(name="formula", module="formula", about="measured time against N*max(G, g+T), on virtual time"),

@@ -1,156 +1,190 @@
-"""What an effect costs in the journal, beside the disk's own price and LangGraph's checkpoint."""
+"""What an effect costs in the journal, beside the disk's own price, bare SQLite, LangGraph and DBOS."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from importlib.util import find_spec
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from time import perf_counter
+from typing import Any
 
 from specflow.bench.effort import Effort
+from specflow.bench.journal_floor import pages, plain_sqlite
+from specflow.bench.journal_load import Load, journal
+from specflow.bench.journal_others import dbos_step, missing, saver
 from specflow.bench.paired import Measure, in_turn, paired
 from specflow.bench.row import Row, row, skipped
 from specflow.bench.sample import folder
-from specflow.effects.call import digest
-from specflow.effects.kind import EffectClass
-from specflow.journal.database import Durability
-from specflow.journal.record import Intent, Lease, Outcome, UndoPlan
-from specflow.journal.sql import SqlJournal
-from specflow.lifecycle import Stage
+from specflow.errors import ConfigurationError
+from specflow.journal.database import Database, Durability
+from specflow.journal.schema import upgrade
 
-BENCH, METRIC, UNIT = "journal", "time per effect", "us"
+BENCH, UNIT = "journal", "us"
+METRIC = "time per effect"
 AT_ONCE = (1, 16, 256)
-PAGE = 4096
-SAVER = "LangGraph's SqliteSaver.put"
-_sync = getattr(os, "fdatasync", os.fsync)  # fdatasync is not everywhere
+RAW, STEP, PUT = "fdatasync", "a step of DBOS", "LangGraph's {}.put"
+POWER, PROCESS = "durability power", "durability process"
+RIDING = "durability power, next intent with the outcome"
+GOALS = {PUT.format("SqliteSaver"): 0.5, PUT.format("PostgresSaver"): 0.5, STEP: 0.1}
+"""How ours, by 16 at once, should compare."""
+
+Opening = Callable[[], AbstractAsyncContextManager[Measure]]
+"""Opens what is measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A kind of database, and how to come to a fresh one: its URL for specflow, and for others."""
+
+    name: str
+    fresh: Callable[[str], str]
+    saver: tuple[str, str, str]
+    """Module, name and package of LangGraph's checkpoint saver."""
+    plain: Callable[[str], str]
+    """The URL as the saver wants it."""
+    goal: int
+    """Effects a second, by 256 at once."""
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Intent and outcome of an effect, by 1, 16 and 256 tasks at once; the baseline is one durable page."""
-    saver = find_spec("langgraph.checkpoint.sqlite") is not None
-    durabilities: tuple[Durability, ...] = ("power", "process")
-    with folder() as place:
-        for at_once in AT_ONCE:
-            effort.tell(f"journal: {at_once} at once")
-            yield from asyncio.run(_measured(place, at_once, durabilities, effort))
-        if saver:
-            effort.tell("journal: SqliteSaver")
-            yield asyncio.run(_saver(place, effort))
-        else:
-            yield skipped(BENCH, SAVER, "time per checkpoint", UNIT, "needs langgraph-checkpoint-sqlite")
+    """Intent and outcome of an effect, by 1, 16 and 256 tasks at once, on SQLite and on PostgreSQL."""
+    with folder() as files, ExitStack() as stack:
+        for place in (_sqlite(files), _postgres(stack)):
+            if isinstance(place, Row):
+                yield place
+                continue
+            for at_once in AT_ONCE:
+                effort.tell(f"journal: {place.name}, {at_once} at once")
+                yield from asyncio.run(_measured(files, place, at_once, effort))
 
 
-async def _measured(
-    place: Path, at_once: int, durabilities: tuple[Durability, ...], effort: Effort
-) -> list[Row]:
-    effects = max(at_once, effort.size(512 if at_once > 1 else 64, 16))
-    with _pages(place / "raw", effort.size(64, 8)) as raw:
-        variants = {"raw": raw}
-        async with (
-            _journal(place / f"power-{at_once}.db", "power", at_once, effects) as power,
-            _journal(place / f"process-{at_once}.db", "process", at_once, effects) as process,
-        ):
-            variants.update(zip(durabilities, (power, process), strict=True))
-            measured = await in_turn(variants, rounds=effort.pairs(9))
-    baseline = measured.pop("raw")
-    return [
-        row(
-            BENCH,
-            f"durability {durability}, {at_once} at once",
-            METRIC,
-            UNIT,
-            paired(values, baseline),
-            note="baseline: write and fdatasync of 4 kB",
-        )
-        for durability, values in measured.items()
-    ]
-
-
-@asynccontextmanager
-async def _journal(file: Path, durability: Durability, at_once: int, effects: int) -> AsyncIterator[Measure]:
-    journal = SqlJournal.open(f"sqlite:///{file}", durability=durability)
-    numbers = itertools.count()
-
-    async def one_after_another(lease: Lease, count: int) -> None:
-        for _ in range(count):
-            intent = _intent(next(numbers))
-            await journal.intend(lease, intent)
-            await journal.record(lease, intent.effect_id, Outcome(stage=Stage.DONE, result={"id": "B-1"}))
-
-    async def measure() -> float:
-        share = effects // at_once
-        started = perf_counter()
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(at_once):
-                tasks.create_task(one_after_another(lease, share))
-        return 1e6 * (perf_counter() - started) / (share * at_once)
-
-    try:
-        lease = await journal.open_session("bench", thread="bench", owner="bench")
-        yield measure
-    finally:
-        await journal.aclose()
-
-
-def _intent(number: int) -> Intent:
-    return Intent(
-        effect_id=f"eff_{number}",
-        branch_id=f"br_{number}",
-        tool="book_flight",
-        schema_hash=digest("schema"),
-        policy_hash=digest("policy"),
-        effect=EffectClass.COMPENSATABLE,
-        fingerprint=digest(str(number)),
-        args={"flight_id": f"SK{number}", "passenger": "Ada Lovelace", "seat": "12A"},
-        idem_key=digest("key", str(number)),
-        hypothesis="the next call is book_flight",
-        keyed=True,
-        undo=UndoPlan(tool="cancel_booking", arguments={"request_id": "key"}, tolerates_missing=True),
-        reasons=("effect", "speculate"),
+def _sqlite(files: Path) -> Place:
+    return Place(
+        name="SQLite",
+        fresh=lambda name: f"sqlite:///{files}/{name}.db",
+        saver=("langgraph.checkpoint.sqlite", "SqliteSaver", "langgraph-checkpoint-sqlite"),
+        plain=lambda url: url.removeprefix("sqlite:///"),
+        goal=20_000,
     )
 
 
-@contextmanager
-def _pages(file: Path, count: int) -> Iterator[Measure]:
-    """Microseconds to append one page to a file and have it on the disk."""
-    with file.open("ab", buffering=0) as out:
-        page = os.urandom(PAGE)
+def _postgres(stack: ExitStack) -> Place | Row:
+    """A private server, until `stack` is closed; or the row that says why there is none."""
+    case = "PostgreSQL"
+    for module, package in (("pytest", "pytest"), ("psycopg", "psycopg")):
+        why = missing(module, package)
+        if why:
+            return skipped(BENCH, case, METRIC, UNIT, why)
+    postgres: Any = import_module("specflow.testing.postgres")
+    try:
+        server = stack.enter_context(postgres.postgres_server(fsync=True))
+    except postgres.NoPostgresError as error:
+        return skipped(BENCH, case, METRIC, UNIT, " ".join(str(error).split()))
 
-        async def measure() -> float:
-            started = perf_counter()
-            for _ in range(count):
-                out.write(page)
-                _sync(out.fileno())
-            return 1e6 * (perf_counter() - started) / count
+    def fresh(name: str) -> str:
+        url: str = server.new_database()
+        if name.startswith("specflow"):
+            upgrade(Database(url))
+        return url
 
-        yield measure
+    return Place(
+        name=case,
+        fresh=fresh,
+        saver=("langgraph.checkpoint.postgres", "PostgresSaver", "langgraph-checkpoint-postgres"),
+        plain=lambda url: url.replace("+psycopg", ""),
+        goal=10_000,
+    )
 
 
-async def _saver(place: Path, effort: Effort) -> Row:
-    from langgraph.checkpoint.base import Checkpoint, empty_checkpoint  # noqa: PLC0415 - with the saver
-    from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415 - a package that may be missing
+async def _measured(files: Path, place: Place, at_once: int, effort: Effort) -> list[Row]:
+    """One round measures everything that is compared, one after another."""
+    ours = _ours(place, at_once, effort)
+    others, absent = _others(files, place, at_once, effort)
+    variants: dict[str, Measure] = {}
+    raw: Opening = partial(pages, files / "raw", effort.size(64, 8))
+    openings = {RAW: raw, **ours, **others}
+    async with AsyncExitStack() as stack:
+        for name, opening in openings.items():
+            try:
+                variants[name] = _calm(await stack.enter_async_context(opening()))
+            except ConfigurationError as error:
+                absent[name] = error.message
+        measured = await in_turn(variants, rounds=effort.pairs(9))
+    found = [_row(place, name, at_once, measured, RAW) for name in variants if name != RAW]
+    if at_once == 16:
+        found += [_row(place, POWER, at_once, measured, name) for name in GOALS if name in measured]
+    return found + [
+        skipped(BENCH, f"{place.name}: {name}, {at_once} at once", METRIC, UNIT, why)
+        for name, why in absent.items()
+    ]
 
-    count = effort.size(64, 8)
-    with SqliteSaver.from_conn_string(str(place / "saver.db")) as saver, _pages(place / "raw", count) as raw:
-        saver.setup()
 
-        async def put() -> float:
-            started = perf_counter()
-            for _ in range(count):
-                checkpoint: Checkpoint = empty_checkpoint()
-                saver.put(
-                    {"configurable": {"thread_id": "bench", "checkpoint_ns": ""}},
-                    checkpoint,
-                    {"source": "loop", "step": 1},
-                    {},
-                )
-            return 1e6 * (perf_counter() - started) / count
+def _calm(measure: Measure) -> Measure:
+    """Without what an earlier measurement left for the garbage collector."""
 
-        measured = await in_turn({"raw": raw, "put": put}, rounds=effort.pairs(9))
-    found = paired(measured["put"], measured["raw"])
-    note = "an empty checkpoint; baseline: write and fdatasync of 4 kB"
-    return row(BENCH, SAVER, "time per checkpoint", UNIT, found, note=note)
+    async def measured() -> float:
+        gc.collect()
+        return await measure()
+
+    return measured
+
+
+def _ours(place: Place, at_once: int, effort: Effort) -> dict[str, Opening]:
+    effects = effort.size({1: 128, 16: 1024, 256: 5120}[at_once], 2 * at_once)
+    load = Load(at_once=at_once, effects=effects)
+    durabilities: dict[str, Durability] = {POWER: "power", PROCESS: "process"}
+    found: dict[str, Opening] = {
+        name: partial(journal, place.fresh(f"specflow-{durability}-{at_once}"), durability, load)
+        for name, durability in durabilities.items()
+    }
+    if at_once == 1:
+        riding = Load(at_once=1, effects=effects, riding=True)
+        found[RIDING] = partial(journal, place.fresh("specflow-riding"), "power", riding)
+    return found
+
+
+def _others(
+    files: Path, place: Place, at_once: int, effort: Effort
+) -> tuple[dict[str, Opening], dict[str, str]]:
+    """What stands beside ours, and why something does not."""
+    found: dict[str, Opening] = {}
+    absent: dict[str, str] = {}
+    if place.name == "SQLite":
+        file, count = files / f"plain-{at_once}.db", effort.size(max(64, 4 * at_once), at_once)
+        found["sqlite3 alone"] = partial(plain_sqlite, file, count, at_once)
+    if at_once > 16:
+        return found, absent  # they do one thing at a time, or take seconds
+    module, name, package = place.saver
+    label, why = PUT.format(name), missing(module, package)
+    if why:
+        absent[label] = why
+    else:
+        where = place.plain(place.fresh(f"saver-{at_once}"))
+        found[label] = partial(saver, module, name, where, effort.size(64, 8))
+    why = missing("dbos", "dbos")
+    if why:
+        absent[STEP] = why
+    else:
+        steps = effort.size(16 if at_once == 1 else 64, at_once)
+        found[STEP] = partial(dbos_step, place.fresh(f"dbos-{at_once}"), steps, at_once)
+    return found, absent
+
+
+def _row(
+    place: Place, name: str, at_once: int, measured: Mapping[str, Sequence[float]], baseline: str
+) -> Row:
+    found = paired(measured[name], measured[baseline])
+    case = f"{place.name}: {name}, {at_once} at once"
+    if baseline != RAW:
+        goal = f"goal: at most {GOALS[baseline]}"
+        return row(BENCH, f"{case}, beside {baseline}", METRIC, UNIT, found, note=goal)
+    note = f"{1e6 / found.ours:,.0f} a second; baseline: 4 kB written and fdatasynced"
+    if name == RIDING:
+        note += f"; goal: at most {1.5 * found.baseline + 120:.0f} us (1.5 baselines + 120 us)"
+    if name == POWER and at_once == 256:
+        note += f"; goal: {place.goal:,} a second"
+    return row(BENCH, case, METRIC, UNIT, found, note=note)

@@ -85,12 +85,14 @@ def show(
         for event in snapshot.events
         if event.subject in subjects or (whole and event.session_id == found)
     ]
+    claims = [row for row in snapshot.claims if row.effect_id in subjects]
     if as_json:
         document = {
             "id": found,
             "sessions": [_session_json(row) for row in snapshot.sessions if row.session_id == found],
             "branches": [asdict(row) for row in snapshot.branches if row.branch_id in branches],
             "effects": [asdict(row) for row in effects],
+            "claims": [asdict(row) for row in claims],
             "events": [asdict(row) for row in events],
         }
         typer.echo(json.dumps(document))
@@ -100,6 +102,9 @@ def show(
             typer.echo(_session_line(session))
     for effect in effects:
         typer.echo(_effect_text(effect))
+        for claim in claims:
+            if claim.effect_id == effect.effect_id:
+                typer.echo(f"  claims {readable(claim.resource)} ({claim.mode})")
     names = {row.effect_id: row.tool for row in effects} | {row.branch_id: "branch" for row in effects}
     for event in events:
         typer.echo(_event_line(event, names))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import signal
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from specflow.cli.db import AsJson, DbOption, clearly, url_of
+from specflow.cli.db import AsJson, DbOption, clearly, readable, url_of
 from specflow.cli.tools import load_tools
 from specflow.errors import ConfigurationError, JournalError
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from specflow.journal.record import EffectRow, Snapshot
     from specflow.journal.sql import SqlJournal
     from specflow.settlement.recover import Report
+    from specflow.settlement.watch import Notice
     from specflow.speculation.parts import Parts
 
 ToolsOption = Annotated[
@@ -28,14 +32,28 @@ PolicyOption = Annotated[
 ]
 
 
-def recover(
-    db: DbOption, tools: ToolsOption = "", policy: PolicyOption = "", as_json: AsJson = False
+def recover(  # noqa: PLR0917 - typer reads the options off the signature; nobody calls it by position
+    db: DbOption,
+    tools: ToolsOption = "",
+    policy: PolicyOption = "",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on, and recover each session as soon as its owner is gone.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option("--every", min=0.01, metavar="SECONDS", help="Between two looks of --watch.")
+    ] = 0.05,
+    as_json: AsJson = False,
 ) -> None:
     """Bring to rest what processes that died have left: undo, verify, or mark as stuck.
 
     Only the given tools are run, and only to undo or verify what is on record. The demo's own tools are
     known when the database holds the demo's desk. Sessions whose owner may be alive are left alone.
+    With --watch it runs until SIGTERM or Ctrl-C, and prints a line (JSON with --json) for each session.
     """
+    if watch:
+        with clearly():
+            asyncio.run(_watch(url_of(db), tools, policy, every=every, as_json=as_json))
+        return
     with clearly():
         report = asyncio.run(_recover(url_of(db), tools, policy))
     counts = {"recovered": report.recovered, "compensated": report.compensated, "stuck": report.stuck}
@@ -83,6 +101,56 @@ async def _recover(db: str, tools: str, policy: str) -> Report:
         return await bring_to_rest(journal, parts.settler, owner=owner_id())
     finally:
         await journal.aclose()
+
+
+async def _watch(db: str, tools: str, policy: str, *, every: float, as_json: bool) -> None:
+    from specflow.journal.owner import owner_id
+    from specflow.settlement.watch import Watch
+
+    def tell(notice: Notice) -> None:
+        typer.echo(json.dumps(_document(notice)) if as_json else _line(notice))
+        sys.stdout.flush()
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends it the hard way
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    journal = _open(db)
+    try:
+        parts = _parts(journal, _registry(db, tools), policy)
+        watching = Watch(journal, parts.settler, parts.registry, owner=owner_id(), tell=tell, every=every)
+        typer.echo(f"watching; {len(parts.registry)} tools are known", err=True)
+        await watching.run(stop)
+    finally:
+        await journal.aclose()
+
+
+def _document(notice: Notice) -> dict[str, object]:
+    document: dict[str, object] = {"news": notice.news.value}
+    if notice.session_id:
+        document["session"] = notice.session_id
+    if notice.report is not None:
+        document |= {"compensated": notice.report.compensated, "stuck": notice.report.stuck}
+        document["waiting"] = notice.report.waiting
+    if notice.text:
+        document["why"] = notice.text
+    return document
+
+
+def _line(notice: Notice) -> str:
+    words = {
+        "recovered": "recovered",
+        "left": "left alone",
+        "failed": "could not be recovered now",
+        "database_gone": "the database is gone, trying again",
+        "database_back": "the database is back",
+    }[notice.news]
+    said = f"session {readable(notice.session_id)}: {words}" if notice.session_id else words
+    report = notice.report
+    if report is not None:
+        counts = {"compensated": report.compensated, "stuck": report.stuck, "waiting": report.waiting}
+        said += "".join(f", {count} {name}" for name, count in counts.items() if count)
+    return f"{said}: {readable(notice.text)}" if notice.text else said
 
 
 async def _resolve(db: str, effect: str, *, note: str, retry: bool, tools: str, policy: str) -> str:
@@ -155,17 +223,19 @@ def _parts(journal: SqlJournal, registry: ToolRegistry, policy: str) -> Parts:
 
 def _check_tools(snapshot: Snapshot, registry: ToolRegistry) -> None:
     """Refuse before anything is moved: without its tools an effect could only be marked stuck."""
-    from specflow.lifecycle import RESTING, Stage
+    from specflow.journal.rules import SAGA_ABORTED
+    from specflow.settlement.needs import missing_tools
 
-    active = {row.session_id for row in snapshot.sessions if row.state == "active"}
-    needed: set[str] = set()
-    for row in snapshot.effects:
-        if row.session_id in active and row.stage not in RESTING:
-            if row.undo is not None:
-                needed.add(row.undo.tool)
-            if row.stage in {Stage.INTENDED, Stage.UNKNOWN} and row.verify is not None:
-                needed.add(row.verify.tool)
-    missing = sorted(name for name in needed if name not in registry)
+    found: set[str] = set()
+    for saga in (False, True):
+        active = {
+            row.session_id
+            for row in snapshot.sessions
+            if row.state == "active" and (row.decision == SAGA_ABORTED) is saga
+        }
+        rows = (row for row in snapshot.effects if row.session_id in active)
+        found.update(missing_tools(rows, registry, saga=saga))
+    missing = sorted(found)
     if missing:
         raise ConfigurationError(
             f"the journal needs tools that are not known here: {', '.join(missing)}",

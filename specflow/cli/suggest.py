@@ -15,12 +15,13 @@ import typer
 from specflow.cli.tools import load_tools
 from specflow.effects.tool import ToolSpec
 from specflow.errors import ConfigurationError, InvariantError, SpecflowError
-from specflow.policy.suggest import Proposal, Subject, as_dict, as_yaml, openapi, propose, results
+from specflow.policy.suggest import Proposal, Subject, as_dict, as_yaml, observed, openapi, propose, results
 from specflow.policy.suggest.functions import Code
 
 EPILOG = "Example: specflow policy suggest travel.tools:TOOLS -o policies/proposed.yaml"
 _STDIO = "mcp+stdio:"
 _HTTP = ("mcp+http://", "mcp+https://")
+_PLAIN = {"boolean", "integer", "number", "string", "array"}
 _DOCUMENTS = (".yaml", ".yml", ".json")
 
 Sources = Annotated[
@@ -60,6 +61,14 @@ def suggest(  # noqa: PLR0917 - typer makes options of them
     trust: Trust = [],  # noqa: B006 - typer reads the default and never changes it
     header: Headers = [],  # noqa: B006 - as above
     env: Variables = [],  # noqa: B006 - as above
+    observed_runs: Annotated[
+        list[Path],
+        typer.Option(
+            "--observed",
+            metavar="FILE",
+            help="Recorded runs, a line of JSON each (.xz too): the shapes of results. Repeatable.",
+        ),
+    ] = [],  # noqa: B006 - as above
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to the screen.")
     ] = None,
@@ -82,7 +91,8 @@ def suggest(  # noqa: PLR0917 - typer makes options of them
         ]
         if not found:
             raise ConfigurationError("no tool was found")
-        proposals = propose(found)
+        seen = observed.read(*observed_runs)
+        proposals = propose([observed.shaped(subject, seen) for subject in found])
         text = (
             json.dumps(as_dict(proposals), indent=2, ensure_ascii=True) + "\n"
             if as_json
@@ -163,7 +173,7 @@ def _functions(item: Any) -> tuple[Callable[..., Any], ...]:
 
 
 def _annotated(functions: tuple[Callable[..., Any], ...]) -> dict[str, Any] | None:
-    """The JSON Schema of what the first function is annotated to return, if that is an object."""
+    """The JSON Schema of what the first function is annotated to return, if that says anything."""
     from pydantic import TypeAdapter
 
     try:
@@ -175,7 +185,7 @@ def _annotated(functions: tuple[Callable[..., Any], ...]) -> dict[str, Any] | No
         schema = TypeAdapter(hint).json_schema(mode="serialization")
     except Exception:  # noqa: BLE001 - annotations are anything; without one there is just no schema
         return None
-    return schema if schema.get("properties") else None
+    return schema if schema.get("properties") or schema.get("type") in _PLAIN else None
 
 
 def _headers(named: list[str]) -> dict[str, str]:

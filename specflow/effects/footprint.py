@@ -22,8 +22,18 @@ def keys(templates: Iterable[str] | None, args: Mapping[str, Any], result: Any =
     """
     if templates is None:
         return None
+    return frozenset(fill(item, args, result) for item in templates)
+
+
+def fill(template: str, args: Mapping[str, Any], result: Any = None) -> str:
+    """One template with its fields filled in."""
     names = {"args": args, "result": result}
-    return frozenset(_FIELD.sub(lambda field: _text(field.group(1), names), item) for item in templates)
+    return _FIELD.sub(lambda field: _text(field.group(1), names), template)
+
+
+def reads_result(template: str) -> bool:
+    """Whether the key is known only when the call has returned."""
+    return any(path.strip().split(".")[0] == "result" for path in _FIELD.findall(template))
 
 
 def overlap(one: Keys, other: Keys) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,14 @@ from specflow.clock import Clock
 from specflow.effects.call import Call, NotJsonError, digest
 from specflow.effects.redaction import HIDDEN, redacted
 from specflow.effects.tool import CallContext, Runner, ToolSpec
-from specflow.errors import ConflictError, SpecflowError
+from specflow.errors import BeforeImageError, ConflictError, SpecflowError
 from specflow.execution.attempt import attempt
+from specflow.execution.before_image import BeforeImages
 from specflow.execution.finish import finish
+from specflow.execution.plans import undo_plan, verify_plan
 from specflow.identity import IdSource
 from specflow.journal.port import Journal
-from specflow.journal.record import EffectRow, Intent, Lease, Outcome, UndoPlan, VerifyPlan
+from specflow.journal.record import EffectRow, Intent, Lease, Outcome
 from specflow.lifecycle import Stage
 from specflow.policy.settings import EARLY_TIMEOUT, ToolSettings
 from specflow.policy.verdict import Verdict
@@ -35,6 +38,8 @@ class Order:
     """One call to be made: what, under which verdict, how, and on whose behalf.
 
     `adopted_by` is the identity of the real call; None makes it an early one, under an open branch.
+    `saga`: what its undo needs is read first, as the run may take it back. `claims` are the intent's.
+    `preparing` surrounds what is waited for before the tool is called: there it may still be cancelled.
     """
 
     call: Call
@@ -47,6 +52,9 @@ class Order:
     adopted_by: str | None = None
     hypothesis: str = "real"
     traceparent: str = ""
+    saga: bool = False
+    claims: tuple[str, ...] = ()
+    preparing: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @property
     def early(self) -> bool:
@@ -62,6 +70,14 @@ class Done:
     replayed: bool = False
 
 
+AGAIN = "~"
+"""Between the identity of a real call and the number of its tries that failed (nothing had happened)."""
+
+
+NEVER_MADE = Outcome(stage=Stage.FAILED, error="given up before the call was made")
+"""Certain: the tool was not called. Left as an intent, settlement would have to find that out."""
+
+
 class Door:
     """Runs tools. A call that may change the world is in the journal before it is made."""
 
@@ -72,11 +88,13 @@ class Door:
         ids: IdSource,
         *,
         control_flow: ControlFlow = lambda _error: False,
+        images: BeforeImages,
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._ids = ids
         self._control_flow = control_flow
+        self._images = images
 
     async def run(self, order: Order, lease: Callable[[], Awaitable[Lease]]) -> Done:
         """Make the call and return its value.
@@ -84,7 +102,9 @@ class Door:
         `lease` is asked for only when the journal is needed.
 
         Raises:
+            BeforeImageError: an early call whose undo could not put back what was there before it.
             ConflictError: an earlier try of this very call has an unknown outcome.
+            ClaimedError: an effect of another session holds what it claims; the tool was not called.
             JournalError: the intent could not be written; the tool was not called.
             Exception: whatever the tool raised.
         """
@@ -127,7 +147,8 @@ class Door:
             if row.stage is not Stage.FAILED:
                 return identity, row
             tries += 1
-            identity = digest(order.adopted_by, str(tries))
+            # The call is still to be read off it, when a resumed run asks what its checkpoint knows.
+            identity = f"{order.adopted_by}{AGAIN}{tries}"
 
     async def _write(self, order: Order, lease: Lease, adopted_by: str | None) -> Done:
         settings = order.settings
@@ -135,8 +156,14 @@ class Door:
         effect_id = order.effect_id or self._ids.new("eff")
         key = digest("key", lease.session_id, adopted_by or effect_id)
         secrets = settings.redact
-        args = order.call.plain_args()
-        shown = redacted("args", args, secrets)
+        shown = redacted("args", order.call.plain_args(), secrets)
+        shown = shown if isinstance(shown, dict) else {}
+        known = {"args": shown, "key": key}
+        with order.preparing():
+            image = await self._images.of(
+                order.call, settings.undo, known, early=order.early, saga=order.saga
+            )
+        reasons = tuple(f"{reason.code}: {reason.message}" for reason in order.verdict.reasons)
         intent = Intent(
             effect_id=effect_id,
             branch_id=order.branch_id or self._ids.new("br"),
@@ -146,27 +173,36 @@ class Door:
             effect=order.verdict.effect,
             fingerprint=order.call.fingerprint,
             # INVARIANT: what the policy redacts never reaches the database, nor does an undo that needs it.
-            args=shown if isinstance(shown, dict) else {},
+            args=shown,
             redacted=bool(secrets),
             idem_key=key,
             keyed=bool(settings.idempotency_key),
             hypothesis=order.hypothesis,
             adopted_by=adopted_by,
-            undo=_undo_plan(settings),
-            verify=_verify_plan(settings),
-            call_deadline=self._clock.wall() + within if within is not None else None,
-            reasons=tuple(f"{reason.code}: {reason.message}" for reason in order.verdict.reasons),
+            undo=None if image.missing else undo_plan(settings),
+            verify=verify_plan(settings),
+            call_deadline=self._clock.wall() + image.again + within if within is not None else None,
+            reasons=(*reasons, f"no_before: {image.missing}") if image.missing else reasons,
             traceparent=order.traceparent,
+            before=image.value,
+            before_known=image.known,
+            claims=order.claims,
         )
         reach("intent.before")
         try:
             await finish(self._journal.intend(lease, intent))
         except asyncio.CancelledError:
-            # Certain: the call was not made. Left as an intent, settlement would have to find that out.
-            never = Outcome(stage=Stage.FAILED, error="cancelled before the call was made")
-            await self._note_failure(lease, effect_id, never)
+            await self._note_failure(lease, effect_id, NEVER_MADE)
             raise
         reach("intent.committed")
+        try:
+            with order.preparing():
+                await self._images.check(order.call, settings.undo, known, image)
+        except BaseException as error:
+            changed = isinstance(error, BeforeImageError)
+            never = Outcome(stage=Stage.FAILED, error=error.message) if changed else NEVER_MADE
+            await self._note_failure(lease, effect_id, never)
+            raise
         return await self._act(order, lease, effect_id, key, within)
 
     async def _again(self, order: Order, lease: Lease, twin: EffectRow) -> Done:
@@ -262,25 +298,4 @@ def recorded_value(row: EffectRow) -> Any:
         "its result cannot be given again",
         hint="return plain JSON from tools that write",
         effect_id=row.effect_id,
-    )
-
-
-def _undo_plan(settings: ToolSettings) -> UndoPlan | None:
-    undo = settings.undo
-    if undo is None:
-        return None
-    return UndoPlan(
-        tool=undo.tool,
-        arguments={name: expression.source for name, expression in undo.arguments.items()},
-        succeeded_when=undo.succeeded_when.source if undo.succeeded_when else "",
-        tolerates_missing=undo.tolerates_missing,
-    )
-
-
-def _verify_plan(settings: ToolSettings) -> VerifyPlan | None:
-    if settings.verify is None:
-        return None
-    return VerifyPlan(
-        tool=settings.verify.tool,
-        arguments={name: expression.source for name, expression in settings.verify.arguments.items()},
     )

@@ -68,6 +68,7 @@ def spec_of(item: ToolLike) -> ToolSpec:
         annotation=annotation,
         injected=(hidden | _config_parameters(tool)) - {key_parameter},
         hidden=frozenset({key_parameter} - {""}),
+        hints=_hints(tool),
         runner=BodyRunner(tool),
     )
 
@@ -152,6 +153,18 @@ class _Caught(Around):
 
     def around_sync(self, args: dict[str, Any], body: Callable[..., Any]) -> Any:
         raise AssertionError("the early runner is asynchronous")
+
+
+_HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+
+
+def _hints(tool: BaseTool) -> dict[str, bool]:
+    """What an MCP server says of its tool: langchain-mcp-adapters puts the annotations into the metadata.
+
+    Only what is a truth value is kept: a server may send anything, and a hint is no more than a claim.
+    """
+    told = tool.metadata or {}
+    return {name: told[name] for name in _HINTS if isinstance(told.get(name), bool)}
 
 
 def _fields(model: object) -> Iterable[str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeGuard
 
-from specflow.errors import SpecflowError
-from specflow.journal import rows
+from specflow.errors import ClaimedError, SpecflowError
+from specflow.journal import claiming, rows
 from specflow.journal.database import Connection
 from specflow.journal.operations import Intend, Operation, Record
 from specflow.journal.rules import record_sources
@@ -37,6 +37,7 @@ def execute(connection: Connection, operations: Sequence[Operation], now: float)
     tx = connection.begin(now)
     try:
         try:
+            _lock_claims(tx, operations)
             answers = _together(tx, operations)
             tx.write_events()
         except Exception:
@@ -44,12 +45,18 @@ def execute(connection: Connection, operations: Sequence[Operation], now: float)
             if connection.lost:
                 raise
             tx = connection.begin(now)
+            _lock_claims(tx, operations)
             answers = [_alone(connection, tx, operation) for operation in operations]
         connection.commit()
     except BaseException:
         connection.rollback()
         raise
     return answers
+
+
+def _lock_claims(tx: Transaction, operations: Sequence[Operation]) -> None:
+    # All at once and before any row is locked, so that two processes never wait for each other.
+    claiming.lock(tx, (item.wanted for item in operations if isinstance(item, Intend) and item.wanted))
 
 
 def _alone(connection: Connection, tx: Transaction, operation: Operation) -> object:
@@ -87,30 +94,51 @@ def _together(tx: Transaction, operations: Sequence[Operation]) -> list[object]:
         if hot:
             answers.extend(_hot(tx, [item for item in group if _is_hot(item)]))
         else:
-            answers.extend(operation.apply(tx) for operation in group)
+            answers.extend(_one(tx, operation) for operation in group)
     return answers
 
 
+def _one(tx: Transaction, operation: Operation) -> object:
+    try:
+        return operation.apply(tx)
+    except ClaimedError as error:
+        # It looked before it wrote anything: nobody else has to begin anew for that.
+        return Failed(error)
+
+
 def _is_hot(operation: Operation) -> TypeGuard[Intend | Record]:
-    return operation.__class__ is Intend or operation.__class__ is Record
+    if isinstance(operation, Intend):
+        return not operation.linked
+    return operation.__class__ is Record
 
 
 def _hot(tx: Transaction, group: Sequence[Intend | Record]) -> Iterator[object]:
     """Intents and outcomes in bulk. Each touches its own effect, so their order makes no difference."""
     if len(group) == 1:
-        return iter([group[0].apply(tx)])
+        return iter([_one(tx, group[0])])
     touched = [item.intent.effect_id if isinstance(item, Intend) else item.effect_id for item in group]
     if len(set(touched)) != len(touched):
-        return iter([item.apply(tx) for item in group])
+        return iter([_one(tx, item) for item in group])
     tx.sessions(item.lease.session_id for item in group)
+    wants = [item.wanted for item in group if isinstance(item, Intend) and item.wanted is not None]
+    held = claiming.held(tx, wants) if wants else []
+    if not {holder.effect_id for holder in held}.isdisjoint(touched):
+        # What comes first decides whether the claim is still in the way.
+        return iter([_one(tx, item) for item in group])
     answers: list[object] = []
-    branches, effects, dependencies, outcomes = [], [], [], []
+    branches, effects, dependencies, claims, outcomes = [], [], [], [], []
     for item in group:
         if isinstance(item, Intend):
+            try:
+                needs = item.grant(tx, held)
+            except ClaimedError as error:
+                answers.append(Failed(error))
+                continue
             branch, effect, seq = item.values(tx)
             branches.append(branch)
             effects.append(effect)
-            dependencies.extend(rows.dependencies(item.intent))
+            dependencies.extend(rows.dependencies(item.intent, needs))
+            claims.extend(rows.claims(item.intent, item.wanted.claims if item.wanted else ()))
             answers.append(seq)
         else:
             tx.guard(item.lease)
@@ -122,6 +150,10 @@ def _hot(tx: Transaction, group: Sequence[Intend | Record]) -> Iterator[object]:
     tx.many(tx.statements.insert_branch, branches)
     tx.many(tx.statements.insert_effect, effects)
     tx.many(tx.statements.insert_dependency, dependencies)
+    tx.many(tx.statements.insert_claim, claims)
     if tx.many(tx.statements.record, outcomes) != len(outcomes):
         raise _OtherwiseError
+    for item in group:
+        if isinstance(item, Record) and item.outcome.stage is Stage.UNKNOWN:
+            claiming.hold_tool(tx, item.effect_id)
     return iter(answers)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
+import threading
+import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +28,12 @@ Durability = Literal["process", "power"]
 BUSY_SECONDS = 10.0
 """How long to wait for another process that writes."""
 
+STALL_SECONDS = 15.0
+"""How long the server lets one of our transactions wait for our next statement."""
+
+LOG_PAGES = 4000
+"""Pages in SQLite's write-ahead log (16 MB) from which on a commit ends the checkpoint."""
+
 
 class Database:
     """A database by URL: `sqlite:///file` or `postgresql://...`.
@@ -32,7 +43,12 @@ class Database:
     """
 
     def __init__(
-        self, url: str, *, durability: Durability = "power", busy_seconds: float = BUSY_SECONDS
+        self,
+        url: str,
+        *,
+        durability: Durability = "power",
+        busy_seconds: float = BUSY_SECONDS,
+        stall_seconds: float = STALL_SECONDS,
     ) -> None:
         if durability not in {"process", "power"}:
             raise JournalError(f"durability {durability!r} is unknown", hint='"process" or "power"')
@@ -41,6 +57,7 @@ class Database:
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self._durability = durability
         self._busy_seconds = busy_seconds
+        self._stall_seconds = stall_seconds
         options = self._sqlite_options() if self.sqlite else self._postgres_options()
         try:
             self.engine = sa.create_engine(self.url, poolclass=sa.NullPool, connect_args=options)
@@ -54,6 +71,8 @@ class Database:
             # Read then write in one transaction would otherwise fail when somebody wrote in between.
             sa.event.listen(self.engine, "begin", _begin_immediate)
         self.statements = Statements(self.engine.dialect)
+        self._made: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._gate = threading.Lock()
 
     @property
     def file(self) -> Path | None:
@@ -76,6 +95,10 @@ class Database:
         # would scan them instead, and a connection that lives long keeps such plans (a write took 20
         # times as long).
         settings = f"-c lock_timeout={milliseconds} -c enable_seqscan=off"
+        # A process that was stopped, or cut off, in the middle of a transaction would keep its sessions
+        # locked against whoever takes them over. And a machine that is gone is noticed by the server.
+        settings += f" -c idle_in_transaction_session_timeout={max(1, int(self._stall_seconds * 1000))}"
+        settings += " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
         if self._durability == "process":
             settings += " -c synchronous_commit=off"
         defaults = {
@@ -105,9 +128,21 @@ class Database:
             )
         with self.explained():
             connection = Connection(self, self.engine.raw_connection())
+            with self._gate:
+                self._made.add(connection)
             if self.sqlite:
                 connection.set_up_sqlite(full=self._durability == "power")
             return connection
+
+    def cut(self, after: float) -> None:
+        """Break every connection on which a transaction has waited for longer than `after` seconds.
+
+        For another thread, which knows that the server does not answer: the driver would wait for ever.
+        """
+        with self._gate:
+            made = tuple(self._made)
+        for connection in made:
+            connection.cut(after)
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
@@ -142,21 +177,27 @@ class Connection:
         """Whether a commit was sent and not answered: what became of it is then not known."""
         self._raw = raw
         self._cursor = raw.cursor()
+        self._since: float | None = None
+        self._gate = threading.Lock()
 
     def set_up_sqlite(self, *, full: bool) -> None:
         """Settings that a connection does not inherit from the file."""
         self._cursor.execute("PRAGMA foreign_keys = ON")
         self._cursor.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+        # Shorter logs are the business of `checkpoints`; a commit does what that could not.
+        self._cursor.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
 
     def begin(self, now: float) -> Transaction:
         """Begin a transaction that will write; `now` is what its rows are stamped with."""
         self.committing = False
+        self._since = time.monotonic()
         if self.database.sqlite:
             self._cursor.execute("BEGIN IMMEDIATE")
         return self.transaction(now)
 
     def read(self) -> Transaction:
         """Begin a transaction that sees one state of the whole database; end it with `rollback`."""
+        self._since = time.monotonic()
         if self.database.sqlite:
             self._cursor.execute("BEGIN")
         else:
@@ -176,9 +217,11 @@ class Connection:
         else:
             self._raw.commit()
         self.committing = False
+        self._since = None
 
     def rollback(self) -> None:
         """End the transaction without effect; never raises, since it follows something that did."""
+        self._since = None
         with contextlib.suppress(self.database.driver_error):
             if self.database.sqlite:
                 self._cursor.execute("ROLLBACK")
@@ -192,9 +235,19 @@ class Connection:
 
     def close(self) -> None:
         """Let go; never raises."""
-        with contextlib.suppress(self.database.driver_error, sa.exc.SQLAlchemyError):
+        with self._gate, contextlib.suppress(self.database.driver_error, sa.exc.SQLAlchemyError):
             self._cursor.close()
-            self._raw.close()
+            # To close a lost one would be to ask the lost server for a rollback first.
+            (self._raw.invalidate if self.lost else self._raw.close)()
+
+    def cut(self, after: float) -> None:
+        """Break it if a transaction has waited for longer than `after` seconds; any thread may."""
+        with self._gate:
+            since, driver = self._since, self._raw.driver_connection
+            if since is None or time.monotonic() - since < after or driver is None or self.lost:
+                return
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(driver.fileno())) as copy:
+                copy.shutdown(socket.SHUT_RDWR)
 
 
 def _begin_immediate(connection: sa.Connection) -> None:

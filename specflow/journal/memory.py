@@ -12,7 +12,8 @@ from typing import Any
 
 from specflow.errors import JournalError
 from specflow.journal import rules
-from specflow.journal.memory_rows import MemoryRows
+from specflow.journal.claims import EXCLUSIVE, wanted
+from specflow.journal.memory_orphans import MemoryOrphans
 from specflow.journal.record import (
     BranchRow,
     DependencyRow,
@@ -27,19 +28,22 @@ from specflow.journal.record import (
 from specflow.journal.session_operations import already_decided, branch_open, not_at_rest
 from specflow.journal.text import dump, identifiers, load, note
 from specflow.lifecycle import RESTING, BranchState, SessionState, Stage
+from specflow.sealing.sealed import Sealed
 
 _SHARED = {field.name for field in fields(Intent)} & {field.name for field in fields(EffectRow)}
 
 
-class MemoryJournal(MemoryRows):
+class MemoryJournal(MemoryOrphans):
     """`specflow.journal.port.Journal` without a database, for tests and for runs that risk nothing.
 
     All of it is gone with the process: nothing can be recovered.
     """
 
-    async def open_session(self, session_id: str, *, thread: str, owner: str, tenant: str = "") -> Lease:
+    async def open_session(
+        self, session_id: str, *, thread: str, owner: str, tenant: str = "", run_key: str = ""
+    ) -> Lease:
         self._check_open()
-        rules.check_session(session_id, thread, owner, tenant)
+        rules.check_session(session_id, thread, owner, tenant, run_key)
         if session_id in self._sessions:
             raise JournalError(
                 f"session {session_id} is already in the journal",
@@ -57,6 +61,7 @@ class MemoryJournal(MemoryRows):
             state=SessionState.ACTIVE,
             decision="",
             created_at=now,
+            run_key=run_key,
         )
         lease = Lease(session_id=session_id, owner=owner, fence=1)
         self._event(lease, session_id, "", SessionState.ACTIVE, facts={"owner": owner})
@@ -68,8 +73,7 @@ class MemoryJournal(MemoryRows):
         session = self._sessions.get(session_id)
         if session is None or session.state is SessionState.CLOSED:
             return None
-        expired = session.lease_until < self._clock.wall()
-        if not (force or expired or self._is_dead(session.owner)):
+        if not (force or self._abandoned(session)):
             return None
         return self._take(session, owner, "taken")
 
@@ -82,19 +86,6 @@ class MemoryJournal(MemoryRows):
         if not any(row.stage is Stage.STUCK for row in self._of(session_id)):
             return None
         return self._take(session, owner, "reopened")
-
-    def _take(self, session: SessionRow, owner: str, cause: str) -> Lease:
-        lease = Lease(session_id=session.session_id, owner=owner, fence=session.fence + 1)
-        self._sessions[session.session_id] = replace(
-            session,
-            owner=owner,
-            fence=lease.fence,
-            state=SessionState.ACTIVE,
-            lease_until=self._clock.wall() + self._lease_seconds,
-        )
-        facts = {"owner": owner, "from": session.owner}
-        self._event(lease, session.session_id, session.state, SessionState.ACTIVE, cause=cause, facts=facts)
-        return lease
 
     async def decide_session(self, lease: Lease, decision: str) -> bool:
         rules.check_decision(decision)
@@ -121,6 +112,7 @@ class MemoryJournal(MemoryRows):
                 raise not_at_rest(lease, row.effect_id, row.stage)
         for row in live:
             self._shift(lease, row, Stage.COMMITTED, cause="closed", not_before=None)
+        self._release_claims(lease.session_id)
         self._sessions[lease.session_id] = replace(
             session, decision=decision, state=SessionState.CLOSED, lease_until=0.0
         )
@@ -129,7 +121,11 @@ class MemoryJournal(MemoryRows):
     async def intend(self, lease: Lease, intent: Intent) -> int:
         rules.check_intent(intent)
         args = load(dump(intent.args, f"the arguments of {intent.tool}"))
+        before = load(dump(intent.before, "what was there before")) if intent.before_known else None
         session = self._guard(lease)
+        want = wanted(intent)
+        needs = self._grant(session, intent, want) if want is not None else ()
+        self._check_ground(lease, intent)
         self._refuse_twins(session, intent)
         now, seq = self._clock.wall(), 1 + max((row.seq for row in self._of(lease.session_id)), default=0)
         state = BranchState.OPEN if intent.adopted_by is None else BranchState.CONFIRMED
@@ -137,7 +133,7 @@ class MemoryJournal(MemoryRows):
         self._branches[intent.branch_id] = BranchRow(
             branch_id=intent.branch_id,
             session_id=lease.session_id,
-            parent_id=None,
+            parent_id=intent.parent_id,
             hypothesis=note(intent.hypothesis),
             state=state,
             cause=cause if decided else "",
@@ -151,6 +147,8 @@ class MemoryJournal(MemoryRows):
             "verify": _verify(intent.verify),
             "reasons": tuple(intent.reasons),
             "traceparent": note(intent.traceparent),
+            "before": before,
+            "sealed": dict(intent.sealed),
         }
         self._effects[intent.effect_id] = EffectRow(
             **given,
@@ -169,9 +167,11 @@ class MemoryJournal(MemoryRows):
             created_at=now,
             updated_at=now,
         )
-        for other in intent.depends_on:
+        for other in (*intent.depends_on, *needs):
             row = DependencyRow(effect_id=intent.effect_id, needs_id=other)
             self._dependencies[intent.effect_id, other] = row
+        for resource in want.claims if want is not None else ():
+            self._claim(intent.effect_id, resource, EXCLUSIVE)
         self._event(lease, intent.branch_id, "", state, cause=cause)
         self._event(lease, intent.effect_id, "", Stage.INTENDED, cause=cause)
         return seq
@@ -189,6 +189,7 @@ class MemoryJournal(MemoryRows):
             outcome.stage,
             cause="outcome",
             result=result,
+            sealed=_sealing(row, "result", outcome.sealed),
             replayable=outcome.replayable,
             error=note(outcome.error),
         )
@@ -200,7 +201,7 @@ class MemoryJournal(MemoryRows):
         row = self._mine(lease, effect_id)
         if row is None or row.adopted_by is not None or row.stage not in rules.ADOPTABLE:
             return False
-        if self._adopter(adopted_by) is not None:
+        if self._adopter(adopted_by) is not None or self._undecided_below(row):
             return False
         facts = {"effect_id": effect_id, "adopted_by": adopted_by}
         if not self._decide(lease, row.branch_id, BranchState.CONFIRMED, "adopted", facts):
@@ -210,7 +211,14 @@ class MemoryJournal(MemoryRows):
 
     async def abort(self, lease: Lease, branch_id: str, cause: str) -> bool:
         self._guard(lease)
-        return self._decide(lease, branch_id, BranchState.ABORTED, note(cause), {})
+        if not self._decide(lease, branch_id, BranchState.ABORTED, note(cause), {}):
+            return False
+        lost = [branch_id]
+        while lost:
+            below = lost.pop(0)
+            cause, state = f"lost with {below}", BranchState.ABORTED
+            lost += [one for one in self._resting_on(below) if self._decide(lease, one, state, cause, {})]
+        return True
 
     def _decide(
         self, lease: Lease, branch_id: str, state: BranchState, cause: str, facts: Mapping[str, Any]
@@ -234,16 +242,18 @@ class MemoryJournal(MemoryRows):
         cause: str = "",
         comp_key: str | None = None,
         comp_args: Mapping[str, Any] | None = None,
+        comp_sealed: Sealed | None = None,
         not_before: float | None = None,
         error: str | None = None,
     ) -> bool:
         rules.check_move(source, target)
         given = None if comp_args is None else load(dump(comp_args, "the undo's arguments"))
-        self._guard(lease)
+        session = self._guard(lease)
         row = self._mine(lease, effect_id)
         if row is None or row.stage is not source:
             return False
-        rules.check_branch(effect_id, source, target, self._branches[row.branch_id].state)
+        branch = self._branches[row.branch_id].state
+        rules.check_branch(effect_id, source, target, branch, session.decision, cause)
         rules.check_comp_key(effect_id, row.comp_key, comp_key)
         if comp_key is not None and any(
             other.comp_key == comp_key and other is not row for other in self._effects.values()
@@ -262,10 +272,16 @@ class MemoryJournal(MemoryRows):
             not_before=not_before,
             comp_key=row.comp_key or comp_key,
             comp_args=row.comp_args if given is None else given,
+            sealed=row.sealed if given is None else _sealing(row, "comp_args", comp_sealed),
             error=row.error if error is None else note(error),
             attempts=row.attempts + (target is Stage.COMPENSATING),
         )
         return True
+
+
+def _sealing(row: EffectRow, name: str, sealed: Sealed | None) -> dict[str, Sealed]:
+    others = {other: mark for other, mark in row.sealed.items() if other != name}
+    return others if sealed is None else {**others, name: sealed}
 
 
 def _undo(plan: UndoPlan | None) -> UndoPlan | None:

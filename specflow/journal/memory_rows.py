@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
 from specflow.clock import Clock
+from specflow.effects.claim import tool_claim
 from specflow.errors import JournalError
 from specflow.journal import rules
+from specflow.journal.claims import SHARED, Holder, Wanted, grant, is_live
 from specflow.journal.operations import already_there
 from specflow.journal.owner import known_dead
 from specflow.journal.record import (
     BranchRow,
+    ClaimRow,
     DependencyRow,
     EffectRow,
     EventRow,
@@ -46,6 +49,9 @@ class MemoryRows:
         self._events: list[EventRow] = []
         self._predictions: dict[str, PredictionRow] = {}
         self._dependencies: dict[tuple[str, str], DependencyRow] = {}
+        self._readoptions: dict[str, tuple[str, str]] = {}
+        """By the identity of a later call: the effect, and the session that asked for it again."""
+        self._claims: dict[tuple[str, str], ClaimRow] = {}
         self._closed = False
 
     async def active_sessions(self, thread: str | None = None) -> tuple[SessionRow, ...]:
@@ -56,6 +62,12 @@ class MemoryRows:
             if row.state is SessionState.ACTIVE and thread in {None, row.thread}
         ]
         return tuple(sorted(found, key=lambda row: (row.created_at, row.session_id)))
+
+    async def abandoned_sessions(self) -> tuple[SessionRow, ...]:
+        return tuple(row for row in await self.active_sessions() if self._abandoned(row))
+
+    def _abandoned(self, row: SessionRow) -> bool:
+        return row.lease_until < self._clock.wall() or self._is_dead(row.owner)
 
     async def effect(self, effect_id: str) -> EffectRow | None:
         self._check_open()
@@ -70,6 +82,28 @@ class MemoryRows:
         self._check_open()
         live = (row for row in reversed(self._of(session_id)) if row.stage not in RESTING)
         return tuple(copy.deepcopy(row) for row in live)
+
+    async def effects(self, session_id: str) -> tuple[EffectRow, ...]:
+        self._check_open()
+        return tuple(copy.deepcopy(row) for row in reversed(self._of(session_id)))
+
+    async def dependents(self, effect_id: str) -> tuple[EffectRow, ...]:
+        self._check_open()
+        found = [self._effects[one] for one, needs in self._dependencies if needs == effect_id]
+        found.sort(key=lambda row: (-row.seq, row.effect_id))
+        return tuple(copy.deepcopy(row) for row in found)
+
+    async def session(self, session_id: str) -> SessionRow | None:
+        self._check_open()
+        return self._sessions.get(session_id)
+
+    async def stuck_tools(self, tenant: str) -> Mapping[str, str]:
+        self._check_open()
+        found: dict[str, str] = {}
+        for row in sorted(self._effects.values(), key=lambda row: (row.created_at, row.effect_id)):
+            if row.stage is Stage.STUCK and self._sessions[row.session_id].tenant == tenant:
+                found.setdefault(row.tool, row.effect_id)
+        return found
 
     async def branch_state(self, branch_id: str) -> str | None:
         self._check_open()
@@ -103,6 +137,7 @@ class MemoryRows:
                 sorted(self._predictions.values(), key=lambda row: (row.at, row.speculation_id))
             ),
             dependencies=tuple(self._dependencies[key] for key in sorted(self._dependencies)),
+            claims=tuple(self._claims[key] for key in sorted(self._claims)),
         )
         return copy.deepcopy(found)
 
@@ -123,11 +158,33 @@ class MemoryRows:
     def _of(self, session_id: str) -> list[EffectRow]:
         return [row for row in self._effects.values() if row.session_id == session_id]
 
+    def _take(self, session: SessionRow, owner: str, cause: str) -> Lease:
+        lease = Lease(session_id=session.session_id, owner=owner, fence=session.fence + 1)
+        self._sessions[session.session_id] = replace(
+            session,
+            owner=owner,
+            fence=lease.fence,
+            state=SessionState.ACTIVE,
+            lease_until=self._clock.wall() + self._lease_seconds,
+        )
+        facts = {"owner": owner, "from": session.owner}
+        self._event(lease, session.session_id, session.state, SessionState.ACTIVE, cause=cause, facts=facts)
+        return lease
+
+    async def release_session(self, lease: Lease) -> None:
+        self._check_open()
+        session = self._sessions.get(lease.session_id)
+        if session is not None and (session.owner, session.fence) == (lease.owner, lease.fence):
+            self._sessions[lease.session_id] = replace(session, lease_until=0.0)
+
     def _mine(self, lease: Lease, effect_id: str) -> EffectRow | None:
         row = self._effects.get(effect_id)
         return row if row is not None and row.session_id == lease.session_id else None
 
     def _adopter(self, adopted_by: str) -> EffectRow | None:
+        again = self._readoptions.get(adopted_by)
+        if again is not None:
+            return self._effects[again[0]]
         return next((row for row in self._effects.values() if row.adopted_by == adopted_by), None)
 
     def _key(self, row: EffectRow) -> tuple[str, str, str]:
@@ -144,12 +201,58 @@ class MemoryRows:
         for what, is_taken in taken.items():
             if is_taken:
                 raise already_there(intent, what)
-        if not self._effects.keys() >= set(intent.depends_on):
-            raise JournalError(
-                f"effect {intent.effect_id} depends on an effect that the journal does not know",
-                effect_id=intent.effect_id,
-                conflict="depends_on",
-            )
+
+    def _holders(self) -> Iterator[Holder]:
+        for row in self._claims.values():
+            effect = self._effects[row.effect_id]
+            state = self._branches[effect.branch_id].state
+            if is_live(effect.stage, state):
+                yield Holder(
+                    resource=row.resource,
+                    effect_id=row.effect_id,
+                    session_id=effect.session_id,
+                    tenant=self._sessions[effect.session_id].tenant,
+                    tool=effect.tool,
+                    stage=effect.stage,
+                    branch=state,
+                )
+
+    def _grant(self, session: SessionRow, intent: Intent, want: Wanted) -> tuple[str, ...]:
+        """What an intent builds on besides; raises ClaimedError."""
+        who = {"session_id": session.session_id, "tenant": session.tenant}
+        return grant(intent, want, holders=self._holders(), **who)
+
+    def _claim(self, effect_id: str, resource: str, mode: str) -> None:
+        self._claims[effect_id, resource] = ClaimRow(effect_id=effect_id, resource=resource, mode=mode)
+
+    def _release_claims(self, session_id: str) -> None:
+        over = {row.effect_id for row in self._of(session_id) if row.stage is not Stage.STUCK}
+        self._claims = {key: row for key, row in self._claims.items() if row.effect_id not in over}
+
+    def _check_ground(self, lease: Lease, intent: Intent) -> None:
+        if intent.parent_id is not None:
+            above = self._branches.get(intent.parent_id)
+            mine = above is not None and above.session_id == lease.session_id
+            rules.check_ground(intent, f"branch {intent.parent_id}", above.state if above and mine else None)
+        for other in intent.depends_on:
+            row = self._mine(lease, other)
+            state = None if row is None else self._branches[row.branch_id].state
+            rules.check_ground(intent, f"effect {other}", state)
+
+    def _undecided_below(self, row: EffectRow) -> bool:
+        """Whether the branch above it, or an effect that it builds on, is not confirmed."""
+        below = [self._effects[needs].branch_id for one, needs in self._dependencies if one == row.effect_id]
+        above = self._branches[row.branch_id].parent_id
+        grounds = [*below, above] if above is not None else below
+        return any(self._branches[ground].state is not BranchState.CONFIRMED for ground in grounds)
+
+    def _resting_on(self, branch_id: str) -> list[str]:
+        """Branches right below this one, and those of effects that build on its effect."""
+        children = {row.branch_id for row in self._branches.values() if row.parent_id == branch_id}
+        for one, needs in self._dependencies:
+            if self._effects[needs].branch_id == branch_id:
+                children.add(self._effects[one].branch_id)
+        return sorted(children)
 
     def _shift(
         self,
@@ -165,6 +268,9 @@ class MemoryRows:
             row, stage=target, rev=row.rev + 1, fence=lease.fence, updated_at=self._clock.wall(), **changes
         )
         self._event(lease, row.effect_id, row.stage, target, cause=cause, facts=facts)
+        unclaimed = all(effect_id != row.effect_id for effect_id, _resource in self._claims)
+        if target in {Stage.UNKNOWN, Stage.STUCK} and unclaimed:
+            self._claim(row.effect_id, tool_claim(row.tool), SHARED)
 
     def _event(
         self,

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from specflow.errors import JournalError
-from specflow.journal import rows, rules
+from specflow.journal import claiming, rows, rules
+from specflow.journal.claims import Holder, Wanted, grant, granted, wanted
+from specflow.journal.envelope import pack
 from specflow.journal.prepared import Values
 from specflow.journal.record import Intent, Lease, Outcome, PredictionRow
 from specflow.journal.text import dump, note
@@ -37,10 +39,15 @@ class Unconstrained:
     __slots__ = ()
 
     def conflict(self, tx: Transaction) -> NoReturn:
-        raise JournalError(
-            f"the database refused: {type(self).__name__} met a constraint that is not specflow's",
-            hint="look for a constraint or a trigger that somebody added to the sf_ tables",
-        )
+        raise foreign_constraint(self)
+
+
+def foreign_constraint(operation: object) -> JournalError:
+    """The error for a refusal of the database that no row of ours explains."""
+    return JournalError(
+        f"the database refused: {type(operation).__name__} met a constraint that is not specflow's",
+        hint="look for a constraint or a trigger that somebody added to the sf_ tables",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +57,21 @@ class Intend:
     lease: Lease
     intent: Intent
     effect: Values
+    wanted: Wanted | None = None
+
+    def grant(self, tx: Transaction, held: list[Holder]) -> tuple[str, ...]:
+        """Claim what it changes: adds to `held`, and gives what it builds on besides; before anything else.
+
+        Raises:
+            ClaimedError: somebody else holds it. Nothing was written.
+        """
+        if self.wanted is None:
+            return ()
+        standing = tx.guard(self.lease)
+        who = {"session_id": self.lease.session_id, "tenant": standing.tenant}
+        needs = grant(self.intent, self.wanted, holders=held, **who)
+        held.extend(granted(self.intent, self.wanted, **who))
+        return needs
 
     def values(self, tx: Transaction) -> tuple[Values, Values, int]:
         """Rows of branch and effect, and the effect's `seq`; adds the events."""
@@ -62,7 +84,7 @@ class Intend:
         branch = {
             "branch_id": intent.branch_id,
             "session_id": lease.session_id,
-            "parent_id": None,
+            "parent_id": intent.parent_id,
             "hypothesis": note(intent.hypothesis),
             "state": state,
             "cause": cause if decided else "",
@@ -80,12 +102,33 @@ class Intend:
         tx.event(lease, intent.effect_id, "", rows.INTENDED, cause=cause)
         return branch, effect, standing.seq
 
+    @property
+    def linked(self) -> bool:
+        """Whether it rests on other rows, which are to be looked at first."""
+        return bool(self.intent.depends_on or self.intent.parent_id)
+
     def apply(self, tx: Transaction) -> int:
+        want = self.wanted
+        needs = self.grant(tx, claiming.held(tx, [want])) if want is not None else ()
         branch, effect, seq = self.values(tx)
+        self._check_ground(tx)
         tx.run(tx.statements.insert_branch, branch)
         tx.run(tx.statements.insert_effect, effect)
-        tx.many(tx.statements.insert_dependency, rows.dependencies(self.intent))
+        tx.many(tx.statements.insert_dependency, rows.dependencies(self.intent, needs))
+        if want is not None:
+            tx.many(tx.statements.insert_claim, rows.claims(self.intent, want.claims))
         return seq
+
+    def _check_ground(self, tx: Transaction) -> None:
+        intent, session_id = self.intent, self.lease.session_id
+        if intent.parent_id is not None:
+            query = {"w_branch_id": intent.parent_id, "w_session_id": session_id}
+            found = tx.fetch(tx.statements.branch_state, query)
+            rules.check_ground(intent, f"branch {intent.parent_id}", found[0][0] if found else None)
+        for other in intent.depends_on:
+            query = {"w_effect_id": other, "w_session_id": session_id}
+            found = tx.fetch(tx.statements.standing, query)
+            rules.check_ground(intent, f"effect {other}", found[0][2] if found else None)
 
     def conflict(self, tx: Transaction) -> int:
         intent = self.intent
@@ -103,11 +146,7 @@ class Intend:
         for what, statement, values in queries:
             if tx.fetch(statement, values):
                 raise already_there(intent, what)
-        raise JournalError(
-            f"effect {intent.effect_id} depends on an effect that the journal does not know",
-            effect_id=intent.effect_id,
-            conflict="depends_on",
-        )
+        raise foreign_constraint(self)
 
 
 def already_there(intent: Intent, what: str) -> JournalError:
@@ -152,72 +191,10 @@ class Record(Unconstrained):
         for source in rules.record_sources(self.outcome.stage):
             if tx.run(tx.statements.record, self.values(tx, source)):
                 self.tell(tx, source)
+                if self.outcome.stage is Stage.UNKNOWN:
+                    claiming.hold_tool(tx, self.effect_id)
                 return True
         return False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adopt:
-    """The one compare-and-set by which an effect commits."""
-
-    lease: Lease
-    effect_id: str
-    adopted_by: str
-
-    def apply(self, tx: Transaction) -> bool:
-        lease = self.lease
-        tx.guard(lease)
-        mine = {"w_effect_id": self.effect_id, "w_session_id": lease.session_id}
-        found = tx.fetch(tx.statements.standing, mine)
-        if not found:
-            return False
-        stage, branch_id, _state, adopted_by, _comp_key = found[0]
-        if adopted_by is not None or Stage(stage) not in rules.ADOPTABLE:
-            return False
-        if tx.fetch(tx.statements.adopter, {"w_adopted_by": self.adopted_by}):
-            return False
-        if not decide_branch(tx, lease, branch_id, BranchState.CONFIRMED, "adopted"):
-            return False
-        tx.run(tx.statements.adopt, {**mine, "adopted_by": self.adopted_by, "updated_at": tx.now})
-        facts = {"effect_id": self.effect_id, "adopted_by": self.adopted_by}
-        tx.event(lease, branch_id, rows.OPEN, rows.CONFIRMED, cause="adopted", facts=facts)
-        return True
-
-    def conflict(self, tx: Transaction) -> bool:
-        return False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Abort(Unconstrained):
-    """The branch is lost."""
-
-    lease: Lease
-    branch_id: str
-    cause: str
-
-    def apply(self, tx: Transaction) -> bool:
-        tx.guard(self.lease)
-        cause = note(self.cause)
-        if not decide_branch(tx, self.lease, self.branch_id, BranchState.ABORTED, cause):
-            return False
-        tx.event(self.lease, self.branch_id, rows.OPEN, rows.ABORTED, cause=cause)
-        return True
-
-
-def decide_branch(tx: Transaction, lease: Lease, branch_id: str, state: BranchState, cause: str) -> bool:
-    """Compare-and-set an open branch of the lease's session; False when it was decided before."""
-    changed = tx.run(
-        tx.statements.decide_branch,
-        {
-            "w_branch_id": branch_id,
-            "w_session_id": lease.session_id,
-            "state": state.value,
-            "cause": cause,
-            "decided_at": tx.now,
-            "decided_fence": lease.fence,
-        },
-    )
-    return changed == 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,13 +213,14 @@ class Move:
 
     def apply(self, tx: Transaction) -> bool:
         lease = self.lease
-        tx.guard(lease)
+        decision = tx.guard(lease).decision
         mine = {"w_effect_id": self.effect_id, "w_session_id": lease.session_id}
         found = tx.fetch(tx.statements.standing, mine)
         if not found or found[0][0] != self.source:
             return False
         _stage, _branch_id, state, _adopted_by, comp_key = found[0]
-        rules.check_branch(self.effect_id, self.source, self.target, BranchState(state))
+        branch = BranchState(state)
+        rules.check_branch(self.effect_id, self.source, self.target, branch, decision, self.cause)
         rules.check_comp_key(self.effect_id, comp_key, self.comp_key)
         values = {
             **mine,
@@ -258,6 +236,8 @@ class Move:
         }
         if not tx.run(tx.statements.move, values):
             return False
+        if self.target in {Stage.UNKNOWN, Stage.STUCK}:
+            claiming.hold_tool(tx, self.effect_id)
         facts: Mapping[str, Any] = {"error": note(self.error)} if self.error else {}
         tx.event(lease, self.effect_id, self.source.value, self.target.value, cause=self.cause, facts=facts)
         return True
@@ -287,12 +267,12 @@ class Predict:
 def intend(lease: Lease, intent: Intent) -> Intend:
     """The operation, with everything that can be refused already refused."""
     rules.check_intent(intent)
-    return Intend(lease=lease, intent=intent, effect=rows.effect_values(lease, intent))
+    values = rows.effect_values(lease, intent)
+    return Intend(lease=lease, intent=intent, effect=values, wanted=wanted(intent))
 
 
 def record(lease: Lease, effect_id: str, outcome: Outcome) -> Record:
     """The operation, with everything that can be refused already refused."""
     rules.check_outcome(outcome)
-    return Record(
-        lease=lease, effect_id=effect_id, outcome=outcome, result=dump(outcome.result, "the tool's result")
-    )
+    result = dump(pack(outcome.result, outcome.sealed), "the tool's result")
+    return Record(lease=lease, effect_id=effect_id, outcome=outcome, result=result)

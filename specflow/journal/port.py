@@ -6,12 +6,13 @@ the lease is still the newest. Methods may be awaited from any event loop of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from specflow.journal.record import (
     EffectRow,
     Intent,
+    Kept,
     Lease,
     Outcome,
     PredictionRow,
@@ -19,6 +20,7 @@ from specflow.journal.record import (
     Snapshot,
 )
 from specflow.lifecycle import Stage
+from specflow.sealing.sealed import Sealed
 
 
 class Journal(Protocol):
@@ -28,8 +30,10 @@ class Journal(Protocol):
     JournalError when the database fails (nothing was changed then).
     """
 
-    async def open_session(self, session_id: str, *, thread: str, owner: str, tenant: str = "") -> Lease:
-        """Create an active session and lease it to `owner`.
+    async def open_session(
+        self, session_id: str, *, thread: str, owner: str, tenant: str = "", run_key: str = ""
+    ) -> Lease:
+        """Create an active session and lease it to `owner`. `run_key` is the logical run it belongs to.
 
         Raises:
             JournalError: when the session exists already.
@@ -47,6 +51,16 @@ class Journal(Protocol):
         """Sessions not yet closed, oldest first; of one thread, or of all."""
         ...
 
+    async def session(self, session_id: str) -> SessionRow | None:
+        """One session."""
+        ...
+
+    async def abandoned_sessions(self) -> tuple[SessionRow, ...]:
+        """Active sessions that `take_session` would take now, or in a moment: the lease has ended, or the
+        owner is known to be dead. Oldest first.
+        """
+        ...
+
     async def close_session(self, lease: Lease, *, decision: str = "completed") -> None:
         """End a session. Its effects must be at rest; done ones under a confirmed branch become committed.
 
@@ -54,6 +68,10 @@ class Journal(Protocol):
             JournalError: when an effect is not at rest, a branch is still open, or another decision
                 was written before.
         """
+        ...
+
+    async def release_session(self, lease: Lease) -> None:
+        """Give the lease back: anybody may take the session over at once. Harmless when it is not ours."""
         ...
 
     async def decide_session(self, lease: Lease, decision: str) -> bool:
@@ -68,10 +86,30 @@ class Journal(Protocol):
         """
         ...
 
+    async def kept_by_run(self, thread: str, run_key: str, *, tenant: str = "") -> tuple[Kept, ...]:
+        """What sessions of this logical run have committed, oldest first; nothing without a `run_key`."""
+        ...
+
+    async def readopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
+        """A resumed run, whose checkpoint was lost, asks again for an effect that stands committed: from
+        now on `adopted_by` finds it as well. False when it does not stand, when `adopted_by` is taken, or
+        when this session has adopted it already.
+        """
+        ...
+
+    async def condemn(self, lease: Lease, effect_ids: Sequence[str]) -> tuple[Lease, ...]:
+        """Committed effects of closed sessions that the resumed run never asked for: all of them are
+        compensating from now on. Their sessions are active again under the leases returned (fence + 1, same
+        owner as `lease`; their decisions stay), to be settled; recovery goes on with them after a crash.
+        """
+        ...
+
     async def intend(self, lease: Lease, intent: Intent) -> int:
-        """Write branch, effect (stage intended) and events, durably; returns the effect's `seq`.
+        """Write branch, effect (stage intended), claims and events, durably; returns the effect's `seq`.
 
         Raises:
+            ClaimedError: an effect of another session of the tenant is undecided on what this one claims
+                (or one of this session is, which is lost); nothing was written, and it may be tried again.
             JournalError: when the effect, the key or `adopted_by` is already there.
         """
         ...
@@ -85,12 +123,16 @@ class Journal(Protocol):
 
     async def adopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
         """The one compare-and-set by which an effect commits: its branch open -> confirmed and
-        `adopted_by` set. False when the branch was already decided or `adopted_by` is taken.
+        `adopted_by` set. False when the branch was already decided, `adopted_by` is taken, or the branch
+        above it or an effect that it builds on is not confirmed itself.
         """
         ...
 
     async def abort(self, lease: Lease, branch_id: str, cause: str) -> bool:
-        """Compare-and-set the branch open -> aborted. False when it was already decided."""
+        """Compare-and-set the branch open -> aborted. False when it was already decided.
+
+        Open branches below it, and those of effects that build on its effect, are lost with it.
+        """
         ...
 
     async def move(
@@ -103,12 +145,13 @@ class Journal(Protocol):
         cause: str = "",
         comp_key: str | None = None,
         comp_args: Mapping[str, Any] | None = None,
+        comp_sealed: Sealed | None = None,
         not_before: float | None = None,
         error: str | None = None,
     ) -> bool:
         """Compare-and-set the stage; `source` -> `target` must be in lifecycle.MOVES. False: not in `source`.
 
-        Each move to compensating counts one attempt.
+        Each move to compensating counts one attempt. `comp_sealed` tells what is hidden in `comp_args`.
         """
         ...
 
@@ -122,6 +165,18 @@ class Journal(Protocol):
 
     async def unsettled(self, session_id: str) -> tuple[EffectRow, ...]:
         """Effects not at rest, and done effects, newest first (reverse `seq`)."""
+        ...
+
+    async def effects(self, session_id: str) -> tuple[EffectRow, ...]:
+        """Every effect of a session, newest first."""
+        ...
+
+    async def dependents(self, effect_id: str) -> tuple[EffectRow, ...]:
+        """The effects that build on this one directly, newest first."""
+        ...
+
+    async def stuck_tools(self, tenant: str) -> Mapping[str, str]:
+        """The tools of which an effect is stuck, in any session of the tenant, each with its oldest one."""
         ...
 
     async def branch_state(self, branch_id: str) -> str | None:

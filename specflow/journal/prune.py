@@ -85,6 +85,9 @@ def _step(connection: sa.Connection, before: float, most: int | None, *, delete:
         d = t.effect_dep
         gone = sa.or_(d.c.effect_id.in_(effects), d.c.needs_id.in_(effects))
         connection.execute(sa.delete(d).where(gone))
+        r = t.readoption
+        named = sa.or_(r.c.effect_id.in_(effects), r.c.session_id.in_(ids))
+        connection.execute(sa.delete(r).where(named))
         connection.execute(sa.delete(t.claim).where(t.claim.c.effect_id.in_(effects)))
     counts: dict[str, int] = {}
     # Children before parents, as the foreign keys want it.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -13,13 +14,14 @@ import sqlalchemy as sa
 from specflow.errors import JournalError
 from specflow.journal import rows
 from specflow.journal import tables as t
+from specflow.journal.absence import Absences, absent, overdue
 from specflow.journal.database import Connection, Database
 from specflow.journal.prepared import Prepared
-from specflow.journal.record import EffectRow, SessionRow, Snapshot
+from specflow.journal.record import EffectRow, Kept, SessionRow, Snapshot
 from specflow.journal.schema import prepare
-from specflow.journal.statements import constant
+from specflow.journal.statements import constant, database_clock
 from specflow.journal.transaction import Transaction
-from specflow.lifecycle import BranchState, SessionState
+from specflow.lifecycle import BranchState, SessionState, Stage
 
 T = TypeVar("T")
 
@@ -36,11 +38,38 @@ class Queries:
 
         e, b, s = t.effect, t.branch, t.session
         self._effect = ready(sa.select(e).where(e.c.effect_id == given("effect_id")))
+        r = t.readoption
+        again = sa.select(r.c.effect_id).where(r.c.adopted_by == given("adopted_by"))
         self._adopted = ready(sa.select(e).where(e.c.adopted_by == given("adopted_by")))
+        self._readopted = ready(sa.select(e).where(e.c.effect_id == again.scalar_subquery()))
+        of_run = sa.and_(
+            s.c.tenant == given("tenant"),
+            s.c.thread == given("thread"),
+            s.c.run_key == given("run_key"),
+            s.c.run_key != sa.literal_column("''"),
+        )
+        confirmed = sa.and_(e.c.stage == constant(Stage.DONE), b.c.state == constant(BranchState.CONFIRMED))
+        standing = sa.or_(e.c.stage == constant(Stage.COMMITTED), confirmed)
+        kept = sa.select(e).join(s, s.c.session_id == e.c.session_id)
+        kept = kept.join(b, b.c.branch_id == e.c.branch_id).where(of_run, standing)
+        self._kept = ready(kept.order_by(s.c.created_at, s.c.session_id, e.c.seq))
+        names = sa.select(r.c.effect_id, r.c.adopted_by).join(e, e.c.effect_id == r.c.effect_id)
+        names = names.join(s, s.c.session_id == e.c.session_id).where(of_run)
+        self._names = ready(names.order_by(r.c.at, r.c.adopted_by))
         live = sa.text(t.LIVE)
         self._unsettled = ready(
             sa.select(e).where(e.c.session_id == given("session_id"), live).order_by(e.c.seq.desc())
         )
+        of_session = sa.select(e).where(e.c.session_id == given("session_id"))
+        self._of_session = ready(of_session.order_by(e.c.seq.desc()))
+        d = t.effect_dep
+        building = sa.select(e).join(d, d.c.effect_id == e.c.effect_id)
+        building = building.where(d.c.needs_id == given("effect_id"))
+        self._dependents = ready(building.order_by(e.c.seq.desc(), e.c.effect_id))
+        self._session = ready(sa.select(s).where(s.c.session_id == given("session_id")))
+        stuck = sa.select(e.c.tool, e.c.effect_id).where(e.c.stage == constant(Stage.STUCK))
+        stuck = stuck.where(e.c.tenant == given("tenant"))
+        self._stuck = ready(stuck.order_by(e.c.created_at, e.c.effect_id))
         self._branch = ready(sa.select(b.c.state).where(b.c.branch_id == given("branch_id")))
         is_open = b.c.state == constant(BranchState.OPEN)
         self._open = ready(
@@ -51,6 +80,10 @@ class Queries:
         active = sa.select(s).where(s.c.state == constant(SessionState.ACTIVE))
         oldest = (s.c.created_at, s.c.session_id)
         self._active = ready(active.order_by(*oldest))
+        postgres = not database.sqlite
+        ended = overdue(database_clock(database.engine.dialect), young=postgres)
+        missing = absent() if postgres else sa.false()
+        self._watched = ready(active.add_columns(ended, missing).order_by(*oldest))
         self._active_of = ready(active.where(s.c.thread == given("thread")).order_by(*oldest))
         self._sessions = ready(sa.select(s).order_by(*oldest))
         self._branches = ready(sa.select(b).order_by(b.c.session_id, b.c.branch_id))
@@ -58,7 +91,8 @@ class Queries:
         self._events = ready(sa.select(t.event).order_by(t.event.c.seq))
         p = t.prediction
         self._predictions = ready(sa.select(p).order_by(p.c.at, p.c.speculation_id))
-        d = t.effect_dep
+        c = t.claim
+        self._claims = ready(sa.select(c).order_by(c.c.effect_id, c.c.resource))
         self._dependencies = ready(sa.select(d).order_by(d.c.effect_id, d.c.needs_id))
 
     def effect(self, tx: Transaction, effect_id: str) -> EffectRow | None:
@@ -66,11 +100,33 @@ class Queries:
         return rows.effect_row(found[0]) if found else None
 
     def adopted(self, tx: Transaction, adopted_by: str) -> EffectRow | None:
-        found = tx.fetch(self._adopted, {"adopted_by": adopted_by})
+        named = {"adopted_by": adopted_by}
+        found = tx.fetch(self._adopted, named) or tx.fetch(self._readopted, named)
         return rows.effect_row(found[0]) if found else None
+
+    def kept_by_run(self, tx: Transaction, thread: str, run_key: str, tenant: str) -> tuple[Kept, ...]:
+        run = {"thread": thread, "run_key": run_key, "tenant": tenant}
+        names: dict[str, list[str]] = {}
+        for effect_id, adopted_by in tx.fetch(self._names, run):
+            names.setdefault(str(effect_id), []).append(str(adopted_by))
+        found = map(rows.effect_row, tx.fetch(self._kept, run))
+        return tuple(
+            Kept(effect=row, identities=(row.adopted_by or "", *names.get(row.effect_id, ())))
+            for row in found
+        )
 
     def unsettled(self, tx: Transaction, session_id: str) -> tuple[EffectRow, ...]:
         return tuple(map(rows.effect_row, tx.fetch(self._unsettled, {"session_id": session_id})))
+
+    def effects(self, tx: Transaction, session_id: str) -> tuple[EffectRow, ...]:
+        return tuple(map(rows.effect_row, tx.fetch(self._of_session, {"session_id": session_id})))
+
+    def dependents(self, tx: Transaction, effect_id: str) -> tuple[EffectRow, ...]:
+        return tuple(map(rows.effect_row, tx.fetch(self._dependents, {"effect_id": effect_id})))
+
+    def session(self, tx: Transaction, session_id: str) -> SessionRow | None:
+        found = tx.fetch(self._session, {"session_id": session_id})
+        return rows.session_row(found[0]) if found else None
 
     def branch_state(self, tx: Transaction, branch_id: str) -> str | None:
         found = tx.fetch(self._branch, {"branch_id": branch_id})
@@ -84,6 +140,25 @@ class Queries:
             return tuple(map(rows.session_row, tx.fetch(self._active, {})))
         return tuple(map(rows.session_row, tx.fetch(self._active_of, {"thread": thread})))
 
+    def abandoned_sessions(
+        self, tx: Transaction, is_dead: Callable[[str], bool], absences: Absences
+    ) -> tuple[SessionRow, ...]:
+        found = []
+        dead = cache(is_dead)
+        for *columns, ended, missing in tx.fetch(self._watched, {}):
+            row = rows.session_row(columns)
+            if missing:
+                absences.remaining(row.presence)
+            if ended or missing or dead(row.owner):
+                found.append(row)
+        return tuple(found)
+
+    def stuck_tools(self, tx: Transaction, tenant: str) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for tool, effect_id in tx.fetch(self._stuck, {"tenant": tenant}):
+            found.setdefault(tool, effect_id)
+        return found
+
     def snapshot(self, tx: Transaction) -> Snapshot:
         return Snapshot(
             sessions=tuple(map(rows.session_row, tx.fetch(self._sessions, {}))),
@@ -92,6 +167,7 @@ class Queries:
             events=tuple(map(rows.event_row, tx.fetch(self._events, {}))),
             predictions=tuple(map(rows.prediction_row, tx.fetch(self._predictions, {}))),
             dependencies=tuple(map(rows.dependency_row, tx.fetch(self._dependencies, {}))),
+            claims=tuple(map(rows.claim_row, tx.fetch(self._claims, {}))),
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from specflow.effects.kind import EffectClass
 from specflow.lifecycle import BranchState, SessionState, Stage
+from specflow.sealing.sealed import Sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Lease:
 class UndoPlan:
     """How to undo an effect, stored by name and text so that another process can do it.
 
-    `arguments` maps parameters to CEL text over args, result and key.
+    `arguments` maps parameters to CEL text over args, result, key, and before (as far as that is known).
     """
 
     tool: str
@@ -46,9 +47,15 @@ class Intent:
 
     An early call has an open branch and no `adopted_by`; a real call is born adopted, under a branch
     that is confirmed from the start. `args` hold no secrets: what the policy redacts is already out,
-    and `redacted` says so. `call_deadline` is seconds since the epoch: after it the request can no
+    and `redacted` says so; `sealed` tells of `args` and `before` where it was, and keeps it where there is a
+    key. `call_deadline` is seconds since the epoch: after it the request can no
     longer be travelling. `traceparent` is the W3C header of the span that made the call. `depends_on`
-    are ids of effects that this one builds on: it is undone before them.
+    are ids of effects that this one builds on: it is undone before them, and adopted after them.
+    `parent_id` is the branch whose hypothesis this one presumes: it is confirmed after it, and lost with it.
+    `before` is what was read just before the call, as plain JSON, as far as the undo needs it;
+    `before_known` says that it was. `claims` are keys of what it changes, in the form of
+    `specflow.effects.claim`: no effect of another session may be undecided on them, and an early call
+    builds on those of its own session that are.
     """
 
     effect_id: str
@@ -71,6 +78,11 @@ class Intent:
     reasons: tuple[str, ...] = ()
     traceparent: str = ""
     depends_on: tuple[str, ...] = ()
+    parent_id: str | None = None
+    before: Any = None
+    before_known: bool = False
+    claims: tuple[str, ...] = ()
+    sealed: Mapping[str, Sealed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +91,23 @@ class Outcome:
 
     `result` is the tool's own return value where it is JSON, and `replayable` says that it is;
     otherwise `result` is a description for people and the value cannot be handed out again.
+    `sealed` tells what is hidden in `result`; with it put back, that is what the tool returned.
     """
 
     stage: Stage
     result: Any = None
     replayable: bool = True
     error: str = ""
+    sealed: Sealed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectRow:
-    """One effect as stored. `rev` counts its transitions; times are seconds since the epoch."""
+    """One effect as stored. `rev` counts its transitions; times are seconds since the epoch.
+
+    `sealed` tells what is hidden in `args`, `result`, `before` and `comp_args`. A redacted effect in
+    which it tells nothing of one of these was written before that was noted.
+    """
 
     effect_id: str
     branch_id: str
@@ -122,6 +140,9 @@ class EffectRow:
     traceparent: str
     created_at: float
     updated_at: float
+    before: Any = None
+    before_known: bool = False
+    sealed: Mapping[str, Sealed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +161,10 @@ class BranchRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRow:
-    """One logical run of an agent. `thread` is the conversation it belongs to."""
+    """One session of an agent. `thread` is the conversation it belongs to. `presence` names the lock
+    that shows that the owner lives; empty where there is none. `run_key` is the logical run, where the
+    host tells one: a resumed run has the key of the one it resumes.
+    """
 
     session_id: str
     thread: str
@@ -151,6 +175,8 @@ class SessionRow:
     state: SessionState
     decision: str
     created_at: float
+    presence: str = ""
+    run_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +224,23 @@ class DependencyRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRow:
+    """`effect_id` holds `resource` while it is undecided; `mode` is exclusive, or shared."""
+
+    effect_id: str
+    resource: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A committed effect, and every real call that it was the answer to (`adopted_by` first)."""
+
+    effect: EffectRow
+    identities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Every row, read in one transaction."""
 
@@ -207,3 +250,4 @@ class Snapshot:
     events: tuple[EventRow, ...]
     predictions: tuple[PredictionRow, ...] = ()
     dependencies: tuple[DependencyRow, ...] = ()
+    claims: tuple[ClaimRow, ...] = ()

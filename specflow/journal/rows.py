@@ -7,8 +7,11 @@ from dataclasses import fields
 from typing import Any
 
 from specflow.effects.kind import EffectClass
+from specflow.journal.claims import EXCLUSIVE
+from specflow.journal.envelope import pack, unpack
 from specflow.journal.record import (
     BranchRow,
+    ClaimRow,
     DependencyRow,
     EffectRow,
     EventRow,
@@ -29,6 +32,19 @@ OPEN, CONFIRMED, ABORTED = BranchState.OPEN.value, BranchState.CONFIRMED.value, 
 Row = Sequence[Any]
 """The columns of one row as the driver gives them."""
 
+BORN: Mapping[str, Any] = {
+    "stage": INTENDED,
+    "result": "null",
+    "replayable": True,
+    "error": "",
+    "comp_key": None,
+    "comp_args": None,
+    "attempts": 0,
+    "not_before": None,
+    "rev": 1,
+}
+"""Columns in which all new effects are the same."""
+
 
 def plan_text(plan: UndoPlan | VerifyPlan | None) -> str | None:
     """A plan as JSON."""
@@ -47,6 +63,7 @@ def effect_values(lease: Lease, intent: Intent) -> dict[str, Any]:
         JournalError: when the arguments are not plain JSON.
     """
     return {
+        **BORN,
         "effect_id": intent.effect_id,
         "branch_id": intent.branch_id,
         "session_id": lease.session_id,
@@ -55,32 +72,38 @@ def effect_values(lease: Lease, intent: Intent) -> dict[str, Any]:
         "policy_hash": intent.policy_hash,
         "effect_class": intent.effect.value,
         "fingerprint": intent.fingerprint,
-        "args": dump(intent.args, f"the arguments of {intent.tool}"),
+        "args": dump(pack(intent.args, intent.sealed.get("args")), f"the arguments of {intent.tool}"),
         "idem_key": intent.idem_key,
         "keyed": intent.keyed,
         "redacted": intent.redacted,
-        "stage": INTENDED,
-        "result": "null",
-        "replayable": True,
-        "error": "",
         "adopted_by": intent.adopted_by,
         "undo": plan_text(intent.undo),
         "verify": plan_text(intent.verify),
-        "comp_key": None,
-        "comp_args": None,
-        "attempts": 0,
         "call_deadline": intent.call_deadline,
-        "not_before": None,
         "fence": lease.fence,
-        "rev": 1,
         "reasons": dump(intent.reasons, "the reasons"),
         "traceparent": note(intent.traceparent),
+        "before_image": _image(intent),
     }
 
 
-def dependencies(intent: Intent) -> list[dict[str, Any]]:
-    """Rows of sf_effect_dep."""
-    return [{"effect_id": intent.effect_id, "needs_id": other} for other in dict.fromkeys(intent.depends_on)]
+def _image(intent: Intent) -> str | None:
+    if not intent.before_known:
+        return None
+    return dump(pack(intent.before, intent.sealed.get("before")), "what was there before")
+
+
+def dependencies(intent: Intent, needs: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Rows of sf_effect_dep; `needs` are what it turned out to build on besides."""
+    every = dict.fromkeys((*intent.depends_on, *needs))
+    return [{"effect_id": intent.effect_id, "needs_id": other} for other in every]
+
+
+def claims(intent: Intent, resources: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of sf_claim."""
+    return [
+        {"effect_id": intent.effect_id, "resource": resource, "mode": EXCLUSIVE} for resource in resources
+    ]
 
 
 def prediction_values(row: PredictionRow) -> dict[str, Any]:
@@ -97,13 +120,18 @@ def effect_row(row: Row) -> EffectRow:
     values["stage"] = Stage(values["stage"])
     for name in ("keyed", "redacted", "replayable"):
         values[name] = bool(values[name])
-    for name in ("args", "result"):
-        values[name] = load(values[name])
-    values["comp_args"] = None if values["comp_args"] is None else load(values["comp_args"])
     values["undo"] = _undo(values["undo"])
     values["verify"] = _verify(values["verify"])
     values["reasons"] = tuple(load(values["reasons"]))
-    return EffectRow(**values)
+    values["before"] = values.pop("before_image")
+    values["before_known"] = values["before"] is not None
+    sealed = {}
+    for name in ("args", "result", "comp_args", "before"):
+        if values[name] is not None:
+            values[name], mark = unpack(load(values[name]))
+            if mark is not None:
+                sealed[name] = mark
+    return EffectRow(**values, sealed=sealed)
 
 
 _EFFECT = (
@@ -111,6 +139,7 @@ _EFFECT = (
     "effect_class", "fingerprint", "args", "idem_key", "keyed", "redacted", "stage", "result",
     "replayable", "error", "adopted_by", "undo", "verify", "comp_key", "comp_args", "attempts",
     "call_deadline", "not_before", "fence", "rev", "reasons", "traceparent", "created_at", "updated_at",
+    "before_image",
 )  # fmt: skip
 """sf_effect's columns in order; a test compares it with the table."""
 
@@ -130,7 +159,7 @@ def _plain(text: str) -> Mapping[str, Any]:
 
 def session_row(row: Row) -> SessionRow:
     """A session from its columns in the order of the table."""
-    session_id, thread, tenant, owner, fence, lease_until, state, decision, created_at = row
+    session_id, thread, tenant, owner, fence, lease_until, state, decision, created_at, *others = row
     return SessionRow(
         session_id=session_id,
         thread=thread,
@@ -141,6 +170,8 @@ def session_row(row: Row) -> SessionRow:
         state=SessionState(state),
         decision=decision,
         created_at=created_at,
+        presence=others[0],
+        run_key=others[1],
     )
 
 
@@ -179,6 +210,12 @@ def dependency_row(row: Row) -> DependencyRow:
     """A dependency from its columns in the order of the table."""
     effect_id, needs_id = row
     return DependencyRow(effect_id=effect_id, needs_id=needs_id)
+
+
+def claim_row(row: Row) -> ClaimRow:
+    """A claim from its columns in the order of the table."""
+    effect_id, resource, mode = row
+    return ClaimRow(effect_id=effect_id, resource=resource, mode=mode)
 
 
 def prediction_row(row: Row) -> PredictionRow:

@@ -43,6 +43,12 @@ ADOPTABLE = _leads_to(Stage.COMMITTED)
 NEVER_EARLY = frozenset({EffectClass.CONFIRMATION_REQUIRED, EffectClass.DENY})
 """Classes that are called only under a confirmed branch."""
 
+SAGA_ABORTED = "saga_aborted"
+"""The decision by which a session takes back what it has committed."""
+
+ORPHANED = "orphaned"
+"""The cause of taking back a committed effect that the resumed run, its checkpoint lost, never asked for."""
+
 RECORDED = frozenset({Stage.DONE, Stage.FAILED, Stage.UNKNOWN})
 """Stages a call can end in."""
 
@@ -73,10 +79,16 @@ def check_lease(lease: Lease, held: Held | None) -> None:
         )
 
 
-def check_session(session_id: str, thread: str, owner: str, tenant: str) -> None:
+def check_session(session_id: str, thread: str, owner: str, tenant: str, run_key: str = "") -> None:
     """Refuse identifiers that could not be found again."""
     identifiers(
-        (("session_id", session_id), ("thread", thread or None), ("owner", owner), ("tenant", tenant or None))
+        (
+            ("session_id", session_id),
+            ("thread", thread or None),
+            ("owner", owner),
+            ("tenant", tenant or None),
+            ("run_key", run_key or None),
+        )
     )
 
 
@@ -104,7 +116,9 @@ def check_intent(intent: Intent) -> None:
             ("fingerprint", intent.fingerprint),
             ("idem_key", intent.idem_key),
             ("adopted_by", intent.adopted_by),
+            ("parent_id", intent.parent_id),
             *(("depends_on", other) for other in intent.depends_on),
+            *(("claims", resource) for resource in intent.claims),
         )
     )
     if intent.effect_id in intent.depends_on:
@@ -112,6 +126,26 @@ def check_intent(intent: Intent) -> None:
     # INVARIANT: I11, what needs a confirmation is never called under an open branch.
     if intent.adopted_by is None and intent.effect in NEVER_EARLY:
         raise InvariantError(f"{intent.tool} is {intent.effect}: it may not be called under an open branch")
+
+
+def check_ground(intent: Intent, what: str, state: str | None) -> None:
+    """Refuse an intent that rests on a branch which does not hold, or of which that is not known yet.
+
+    `state` is that of the branch above it, or of an effect that it builds on; None when there is none.
+
+    Raises:
+        JournalError: nothing may rest on what is lost, and nothing real on what is still open.
+    """
+    # INVARIANT: I14, nothing is confirmed before what it builds on.
+    if state == BranchState.CONFIRMED or (state == BranchState.OPEN and intent.adopted_by is None):
+        return
+    found = "which the journal does not know in this session" if state is None else f"which is {state}"
+    raise JournalError(
+        f"the intent of {intent.tool} rests on {what}, {found}",
+        hint="nothing was written, and the call must not be made",
+        effect_id=intent.effect_id,
+        conflict="depends_on",
+    )
 
 
 def check_outcome(outcome: Outcome) -> None:
@@ -133,8 +167,10 @@ def check_move(source: Stage, target: Stage) -> None:
         raise InvariantError(f"an effect cannot go from {source} to {target}")
 
 
-def check_branch(effect_id: str, source: Stage, target: Stage, branch: BranchState) -> None:
-    """Refuse a move that the branch's decision does not allow.
+def check_branch(  # noqa: PLR0917 - one question, asked by two journals
+    effect_id: str, source: Stage, target: Stage, branch: BranchState, decision: str, cause: str
+) -> None:
+    """Refuse a move that the decisions of the branch and of the session do not allow.
 
     Raises:
         InvariantError: committing what was not adopted, or undoing what was not lost.
@@ -142,8 +178,13 @@ def check_branch(effect_id: str, source: Stage, target: Stage, branch: BranchSta
     # INVARIANT: I3, an effect commits only by adoption, and is then undone only by its session.
     if target is Stage.COMMITTED and branch is not BranchState.CONFIRMED:
         raise InvariantError(f"effect {effect_id} cannot be committed: its branch is {branch}")
-    if (source, target) == (Stage.DONE, Stage.COMPENSATING) and branch is not BranchState.ABORTED:
-        raise InvariantError(f"effect {effect_id} cannot be undone: its branch is {branch}")
+    begins = target is Stage.COMPENSATING and source not in {Stage.COMPENSATING, Stage.STUCK}
+    orphaned = source is Stage.COMMITTED and cause == ORPHANED
+    if begins and branch is not BranchState.ABORTED and decision != SAGA_ABORTED and not orphaned:
+        raise InvariantError(
+            f"effect {effect_id} cannot be undone: its branch is {branch}",
+            hint="what was adopted is taken back only by its session: decide that saga_aborted first",
+        )
 
 
 def check_comp_key(effect_id: str, stored: str | None, given: str | None) -> None:

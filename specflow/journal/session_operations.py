@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from specflow.errors import InvariantError, JournalError
+from specflow.journal.absence import Absences
 from specflow.journal.operations import Move, Unconstrained
 from specflow.journal.record import Lease
 from specflow.journal.transaction import Standing, Transaction
 from specflow.lifecycle import RESTING, BranchState, SessionState, Stage
+
+Token = Callable[[], str]
+"""The token of the lock that shows that this process lives, as it is now; empty while there is none."""
+
+
+def nobody() -> str:
+    """No token: only the lease tells whether this process lives."""
+    return ""
+
 
 _ACTIVE, _CLOSED = SessionState.ACTIVE.value, SessionState.CLOSED.value
 
@@ -22,7 +32,9 @@ class OpenSession:
     thread: str
     owner: str
     tenant: str
+    run_key: str = ""
     lease_seconds: float
+    presence: Token = nobody
 
     def apply(self, tx: Transaction) -> Lease:
         lease = Lease(session_id=self.session_id, owner=self.owner, fence=1)
@@ -38,6 +50,8 @@ class OpenSession:
                 "state": _ACTIVE,
                 "decision": "",
                 "created_at": tx.now,
+                "presence": self.presence(),
+                "run_key": self.run_key,
             },
         )
         tx.forget(self.session_id)
@@ -53,6 +67,13 @@ class OpenSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """The owner's lock is gone, but not for long enough: ask again in so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TakeSession(Unconstrained):
     """Another owner for an active session."""
 
@@ -60,15 +81,33 @@ class TakeSession(Unconstrained):
     owner: str
     force: bool
     lease_seconds: float
+    presence: Token = nobody
     known_dead: Callable[[str], bool]
+    absences: Absences = field(default_factory=Absences)
 
-    def apply(self, tx: Transaction) -> Lease | None:
+    def apply(self, tx: Transaction) -> Lease | Missed | None:
+        overdue, token = None, ""
+        if tx.statements.absence is not None and not self.force:
+            # Skips a row that is locked: whoever writes in the session lives, or will be ended by the server;
+            # our writer must not wait for that.
+            found = tx.fetch(tx.statements.absence, {"w_session_id": self.session_id})
+            if not found:
+                return None
+            overdue, absent, presence = found[0]
+            token = presence if absent else ""
         standing = tx.session(self.session_id)
         if standing is None or standing.state is SessionState.CLOSED:
             return None
-        if not (self.force or standing.expired or self.known_dead(standing.owner)):
-            return None
-        return take(tx, self.session_id, standing, self.owner, self.lease_seconds, cause="taken")
+        ended = standing.expired if overdue is None else overdue
+        if not (self.force or ended or self.known_dead(standing.owner)):
+            if not token:
+                return None
+            seconds = self.absences.remaining(token)
+            if seconds:
+                return Missed(seconds=seconds)
+        return take(
+            tx, self.session_id, standing, self.owner, self.lease_seconds, self.presence(), cause="taken"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +117,7 @@ class ReopenSession(Unconstrained):
     session_id: str
     owner: str
     lease_seconds: float
+    presence: Token = nobody
 
     def apply(self, tx: Transaction) -> Lease | None:
         standing = tx.session(self.session_id)
@@ -85,11 +125,20 @@ class ReopenSession(Unconstrained):
             return None
         if not tx.fetch(tx.statements.stuck, {"w_session_id": self.session_id}):
             return None
-        return take(tx, self.session_id, standing, self.owner, self.lease_seconds, cause="reopened")
+        return take(
+            tx, self.session_id, standing, self.owner, self.lease_seconds, self.presence(), cause="reopened"
+        )
 
 
-def take(
-    tx: Transaction, session_id: str, standing: Standing, owner: str, lease_seconds: float, *, cause: str
+def take(  # noqa: PLR0917 - a step of two operations, called there only
+    tx: Transaction,
+    session_id: str,
+    standing: Standing,
+    owner: str,
+    lease_seconds: float,
+    presence: str,
+    *,
+    cause: str,
 ) -> Lease:
     """Fence + 1 under a new owner; the caller has seen that it may."""
     lease = Lease(session_id=session_id, owner=owner, fence=standing.fence + 1)
@@ -101,6 +150,7 @@ def take(
             "owner": owner,
             "fence": lease.fence,
             "lease_seconds": lease_seconds,
+            "presence": presence,
         },
     )
     if changed != 1:
@@ -157,6 +207,7 @@ class CloseSession(Unconstrained):
                 target=Stage.COMMITTED,
                 cause="closed",
             ).apply(tx)
+        tx.run(tx.statements.release_claims, {"w_session_id": lease.session_id})
         tx.run(tx.statements.close, {**mine(lease), "decision": self.decision})
         tx.forget(lease.session_id)
         tx.event(lease, lease.session_id, _ACTIVE, _CLOSED, cause=self.decision)
@@ -197,12 +248,14 @@ class Renew(Unconstrained):
 
     leases: tuple[Lease, ...]
     lease_seconds: float
+    presence: str = ""
 
     def apply(self, tx: Transaction) -> tuple[Lease, ...]:
-        statement, seconds = tx.statements.renew, {"lease_seconds": self.lease_seconds}
+        statement = tx.statements.renew
+        values = {"lease_seconds": self.lease_seconds, "presence": self.presence}
         # In one order everywhere, so that two processes never wait for each other's rows.
         ordered = sorted(self.leases, key=lambda lease: lease.session_id)
-        return tuple(lease for lease in ordered if not tx.run(statement, {**mine(lease), **seconds}))
+        return tuple(lease for lease in ordered if not tx.run(statement, {**mine(lease), **values}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,11 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ColumnElement
 
 from specflow.journal import tables as t
-from specflow.journal.prepared import PACK, Prepared
+from specflow.journal.absence import absence
+from specflow.journal.claims import HELD
+from specflow.journal.insertion import given, insertion
+from specflow.journal.prepared import Prepared
+from specflow.journal.rows import BORN
 from specflow.lifecycle import BranchState, SessionState, Stage
 
 Ready = Callable[[sa.ClauseElement], Prepared]
@@ -30,26 +35,6 @@ def database_clock(dialect: Dialect) -> ColumnElement[float]:
     return sa.literal_column("extract(epoch from clock_timestamp())::double precision", sa.Double)
 
 
-def _insertion(table: sa.Table, dialect: Dialect) -> Prepared:
-    columns = {column.name: column for column in table.c if column.autoincrement is not True}
-    one = sa.insert(table).values({name: sa.bindparam(name) for name in columns}).inline()
-    if dialect.name == "postgresql":
-        whole = sa.insert(table).from_select([*columns], sa.select(_given(columns))).inline()
-        return Prepared(one, dialect, whole=whole)
-    rows: list[dict[str, object]] = [
-        {name: sa.bindparam(f"{name}_{row}") for name in columns} for row in range(PACK)
-    ]
-    return Prepared(one, dialect, packed=sa.insert(table).values(rows).inline())
-
-
-def _given(columns: Mapping[str, sa.Column[Any]]) -> sa.TableValuedAlias:
-    """A table out of one JSON parameter: PostgreSQL then plans and answers once for all rows."""
-    rows = sa.cast(sa.bindparam("rows", type_=sa.Text), postgresql.JSON)
-    named = [sa.column(name, column.type) for name, column in columns.items()]
-    found = sa.func.json_to_recordset(rows).table_valued(*named)
-    return found.render_derived(name="given", with_types=True)
-
-
 def _where(column: sa.Column[Any]) -> ColumnElement[bool]:
     return column == sa.bindparam(f"w_{column.name}", type_=column.type)
 
@@ -62,14 +47,16 @@ class Statements:
             return Prepared(statement, dialect)
 
         now = database_clock(dialect)
-        self.insert_branch = _insertion(t.branch, dialect)
-        self.insert_effect = _insertion(t.effect, dialect)
-        self.insert_dependency = _insertion(t.effect_dep, dialect)
-        self.insert_event = _insertion(t.event, dialect)
+        self.insert_branch = insertion(t.branch, dialect)
+        self.insert_effect = insertion(t.effect, dialect, BORN)
+        self.insert_dependency = insertion(t.effect_dep, dialect)
+        self.insert_claim = insertion(t.claim, dialect)
+        self.insert_event = insertion(t.event, dialect, tuples=True)
         self.upsert_prediction = ready(_upsert_prediction(dialect))
         self._sessions(ready, now, dialect)
         self._branches(ready)
         self._effects(ready, dialect)
+        self._claims(ready, dialect)
 
     def _sessions(self, ready: Ready, now: ColumnElement[float], dialect: Dialect) -> None:
         s = t.session
@@ -98,7 +85,8 @@ class Statements:
         self.guard = ready(guarded)
         mine = (_where(s.c.session_id), _where(s.c.owner), _where(s.c.fence))
         active = s.c.state == constant(SessionState.ACTIVE)
-        self.renew = ready(sa.update(s).where(*mine, active).values(lease_until=until))
+        presence = sa.bindparam("presence", type_=sa.Text)
+        self.renew = ready(sa.update(s).where(*mine, active).values(lease_until=until, presence=presence))
         self.release = ready(sa.update(s).where(*mine, active).values(lease_until=sa.literal_column("0.0")))
         self.take = ready(
             sa.update(s)
@@ -108,8 +96,10 @@ class Statements:
                 fence=sa.bindparam("fence"),
                 state=constant(SessionState.ACTIVE),
                 lease_until=until,
+                presence=presence,
             )
         )
+        self.absence = ready(absence(now)) if dialect.name == "postgresql" else None
         self.decide = ready(sa.update(s).where(*mine, active).values(decision=sa.bindparam("decision")))
         self.close = ready(
             sa.update(s)
@@ -129,6 +119,30 @@ class Statements:
             .values(
                 {name: sa.bindparam(name) for name in ("state", "cause", "decided_at", "decided_fence")},
             )
+        )
+        self.branch_state = ready(sa.select(b.c.state).where(_where(b.c.branch_id), _where(b.c.session_id)))
+        above, e, d = b.alias("above"), t.effect, t.effect_dep
+        effect_id, branch_id = (sa.bindparam(name, type_=sa.Text) for name in ("effect_id", "branch_id"))
+        self.undecided_below = ready(
+            sa.union_all(
+                sa.select(above.c.branch_id)
+                .join(b, b.c.parent_id == above.c.branch_id)
+                .where(b.c.branch_id == branch_id, above.c.state != constant(BranchState.CONFIRMED)),
+                sa.select(b.c.branch_id)
+                .join(e, e.c.branch_id == b.c.branch_id)
+                .join(d, d.c.needs_id == e.c.effect_id)
+                .where(d.c.effect_id == effect_id, b.c.state != constant(BranchState.CONFIRMED)),
+            )
+        )
+        needed = e.alias("needed")
+        self.resting_on = ready(
+            sa.union(
+                sa.select(b.c.branch_id).where(b.c.parent_id == branch_id),
+                sa.select(e.c.branch_id)
+                .join(d, d.c.effect_id == e.c.effect_id)
+                .join(needed, needed.c.effect_id == d.c.needs_id)
+                .where(needed.c.branch_id == branch_id),
+            ).order_by("branch_id")
         )
         self.open_branch = ready(
             sa.select(b.c.branch_id)
@@ -155,18 +169,22 @@ class Statements:
             .where(*mine, at_source)
             .values(moved | {name: sa.bindparam(name) for name in outcome})
         )
-        many = None
+        found = {"w_effect_id": e.c.effect_id, "w_session_id": e.c.session_id, "w_stage": e.c.stage}
+        outcomes = given({**found, **{name: e.c[name] for name in outcome}}, dialect)
+        same = (
+            e.c.effect_id == outcomes.c.w_effect_id,
+            session_id == outcomes.c.w_session_id,
+            e.c.stage == outcomes.c.w_stage,
+        )
+        many = (
+            sa.update(e)
+            .where(*same)
+            .values({"rev": moved["rev"]} | {name: outcomes.c[name] for name in outcome})
+        )
         if dialect.name == "postgresql":
-            found = {"w_effect_id": e.c.effect_id, "w_session_id": e.c.session_id, "w_stage": e.c.stage}
-            given = _given({**found, **{name: e.c[name] for name in outcome}})
-            same = (
-                e.c.effect_id == given.c.w_effect_id,
-                session_id == given.c.w_session_id,
-                e.c.stage == given.c.w_stage,
-            )
-            values = {"rev": moved["rev"]} | {name: given.c[name] for name in outcome}
-            many = sa.update(e).where(*same).values(values)
-        self.record = Prepared(one, dialect, whole=many)
+            self.record = Prepared(one, dialect, whole=many)
+        else:
+            self.record = Prepared(one, dialect, packed=many)
         self.move = ready(
             sa.update(e)
             .where(*mine, at_source)
@@ -192,7 +210,23 @@ class Statements:
             .select_from(joined)
             .where(*mine)
         )
-        self.adopter = ready(sa.select(e.c.effect_id).where(_where(e.c.adopted_by)))
+        r = t.readoption
+        self.adopter = ready(
+            sa.union_all(
+                sa.select(e.c.effect_id).where(_where(e.c.adopted_by)),
+                sa.select(r.c.effect_id).where(_where(r.c.adopted_by)),
+            )
+        )
+        # Locked, so that nobody takes the effect back between this look and the commit.
+        self.kept = ready(
+            sa.select(e.c.stage, b.c.state, e.c.session_id)
+            .select_from(joined)
+            .where(_where(e.c.effect_id), _where(e.c.tenant))
+            .with_for_update(of=e)
+        )
+        self.insert_readoption = ready(
+            sa.insert(r).values({column.name: sa.bindparam(column.name) for column in r.c}).inline()
+        )
         live = sa.text(t.LIVE)
         self.live = ready(
             sa.select(e.c.effect_id, e.c.stage, b.c.state)
@@ -208,6 +242,39 @@ class Statements:
         self.same_key = ready(
             sa.select(e.c.effect_id).where(_where(e.c.tenant), _where(e.c.tool), _where(e.c.idem_key))
         )
+
+    def _claims(self, ready: Ready, dialect: Dialect) -> None:
+        c, e, b = t.claim, t.effect, t.branch
+        postgres = dialect.name == "postgresql"
+        self.listed: Callable[[Sequence[str]], object] = list if postgres else json.dumps
+        """A list of texts as a parameter."""
+        live = (
+            sa.select(c.c.resource, e.c.effect_id, e.c.session_id, e.c.tenant, e.c.tool, e.c.stage, b.c.state)
+            .select_from(c.join(e, e.c.effect_id == c.c.effect_id).join(b, b.c.branch_id == e.c.branch_id))
+            .where(sa.text(t.one_of("stage", sorted(HELD))))
+            .where(~sa.and_(e.c.stage == constant(Stage.DONE), b.c.state == constant(BranchState.CONFIRMED)))
+        )
+        if postgres:
+            array = sa.bindparam("resources", type_=postgresql.ARRAY(sa.Text))
+            named = c.c.resource == sa.any_(array)
+        else:
+            text = sa.func.json_each(sa.bindparam("resources", type_=sa.Text)).table_valued("value")
+            named = c.c.resource.in_(sa.select(text.c.value))
+        self.claims_named = ready(live.where(named))
+        size = sa.bindparam("size", type_=sa.Integer)
+        head = sa.func.substr(c.c.resource, sa.literal_column("1"), size)
+        self.claims_below = ready(live.where(head == sa.bindparam("head", type_=sa.Text)))
+        mine = sa.select(c.c.effect_id).where(c.c.effect_id == e.c.effect_id)
+        self.unclaimed = ready(sa.select(e.c.tool).where(_where(e.c.effect_id), ~mine.exists()))
+        over = sa.select(e.c.effect_id).where(_where(e.c.session_id), e.c.stage != constant(Stage.STUCK))
+        self.release_claims = ready(sa.delete(c).where(c.c.effect_id.in_(over)))
+        self.lock_claims = ready(sa.text(LOCK_CLAIMS)) if postgres else None
+
+
+LOCK_CLAIMS = """
+SELECT CASE WHEN alone THEN pg_advisory_xact_lock(key)::text ELSE pg_advisory_xact_lock_shared(key)::text END
+FROM unnest(CAST(:keys AS bigint[]), CAST(:alone AS boolean[])) AS wanted(key, alone)
+"""
 
 
 def _upsert_prediction(dialect: Dialect) -> sa.ClauseElement:

@@ -56,6 +56,8 @@ session = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("decision", sa.Text, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("presence", sa.Text, nullable=False, server_default=""),
+    sa.Column("run_key", sa.Text, nullable=False, server_default=""),
     sa.CheckConstraint(one_of("state", SessionState), name="ck_sf_session_state"),
     sa.CheckConstraint(one_of("decision", ("", *DECISIONS)), name="ck_sf_session_decision"),
     sa.CheckConstraint("state = 'active' OR decision <> ''", name="ck_sf_session_closed"),
@@ -67,6 +69,14 @@ sa.Index(
     session.c.created_at,
     sqlite_where=sa.text("state = 'active'"),
     postgresql_where=sa.text("state = 'active'"),
+)
+sa.Index(
+    "ix_sf_session_run",
+    session.c.tenant,
+    session.c.thread,
+    session.c.run_key,
+    sqlite_where=sa.text("run_key <> ''"),
+    postgresql_where=sa.text("run_key <> ''"),
 )
 
 branch = sa.Table(
@@ -91,6 +101,12 @@ sa.Index(
     branch.c.session_id,
     sqlite_where=sa.text("state = 'open'"),
     postgresql_where=sa.text("state = 'open'"),
+)
+sa.Index(
+    "ix_sf_branch_parent",
+    branch.c.parent_id,
+    sqlite_where=sa.text("parent_id IS NOT NULL"),
+    postgresql_where=sa.text("parent_id IS NOT NULL"),
 )
 
 effect = sa.Table(
@@ -130,6 +146,8 @@ effect = sa.Table(
     sa.Column("traceparent", sa.Text, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
+    # What the undo writes back, as JSON; NULL where nothing was read first.
+    sa.Column("before_image", sa.Text, nullable=True),
     # One effect per leaf branch.
     sa.UniqueConstraint("branch_id", name="uq_sf_effect_branch"),
     sa.UniqueConstraint("session_id", "seq", name="uq_sf_effect_seq"),
@@ -180,6 +198,17 @@ effect_dep = sa.Table(
 )
 sa.Index("ix_sf_effect_dep_needs", effect_dep.c.needs_id)
 
+readoption = sa.Table(
+    "sf_readoption",
+    metadata,
+    sa.Column("adopted_by", sa.Text, primary_key=True),
+    sa.Column("effect_id", sa.Text, sa.ForeignKey("sf_effect.effect_id"), nullable=False),
+    sa.Column("session_id", sa.Text, sa.ForeignKey("sf_session.session_id"), nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("effect_id", "session_id", name="uq_sf_readoption_once"),
+)
+
 claim = sa.Table(
     "sf_claim",
     metadata,
@@ -228,7 +257,7 @@ prediction = sa.Table(
 )
 sa.Index("ix_sf_prediction_tool", prediction.c.tool, prediction.c.predictor, prediction.c.at)
 
-HEAD = "0001"
+HEAD = "0005"
 """The migration this code needs. Revisions are numbered, so that older and newer can be told apart."""
 
 VERSION_TABLE = "sf_alembic_version"

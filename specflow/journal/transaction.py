@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from specflow.journal.prepared import PACK, Prepared, Values
+from specflow.journal.prepared import COPY_FROM, Prepared, Row, Values
 from specflow.journal.record import Lease
 from specflow.journal.rules import check_lease
 from specflow.journal.statements import Statements
@@ -45,27 +45,35 @@ class Transaction:
         self._cursor = cursor
         self._many_sessions = many_sessions
         self._standing: dict[str, Standing] = {}
-        self._events: list[Values] = []
+        self._events: list[Row] = []
 
-    def run(self, prepared: Prepared, values: Values) -> int:
+    def run(self, prepared: Prepared, values: Row) -> int:
         """Execute; returns how many rows changed."""
         self._cursor.execute(prepared.sql, prepared.bind(values))
         return int(self._cursor.rowcount)
 
-    def many(self, prepared: Prepared, rows: Sequence[Values]) -> int:
+    def many(self, prepared: Prepared, rows: Sequence[Row]) -> int:
         """Execute for each of `rows`; returns how many rows changed altogether."""
         if not rows:
             return 0
         if len(rows) == 1:
             return self.run(prepared, rows[0])
+        if prepared.copy and len(rows) >= COPY_FROM:
+            # Not of a DBAPI: only psycopg has it, and only its statements have this form.
+            cursor: Any = self._cursor
+            with cursor.copy(prepared.copy) as copy:
+                for values in rows:
+                    copy.write_row(prepared.record(values))
+            return int(cursor.rowcount)
         if prepared.whole is not None:
             self._cursor.execute(prepared.whole, prepared.bind_whole(rows))
             return int(self._cursor.rowcount)
         changed, done = 0, 0
-        if prepared.packed is not None:
-            for done in range(PACK, len(rows) + 1, PACK):
-                self._cursor.execute(prepared.packed, prepared.bind_pack(rows[done - PACK : done]))
+        for size, sql in prepared.packed:
+            while len(rows) - done >= size:
+                self._cursor.execute(sql, prepared.bind_pack(rows[done : done + size]))
                 changed += int(self._cursor.rowcount)
+                done += size
         if done < len(rows):
             self._cursor.executemany(prepared.sql, [prepared.bind(values) for values in rows[done:]])
             changed += int(self._cursor.rowcount)
@@ -145,17 +153,10 @@ class Transaction:
         facts: Values | None = None,
     ) -> None:
         """Add one event, in order; written with the change, before the transaction ends."""
+        written = dump(facts, "facts") if facts else "{}"
+        # A tuple in the order of the columns: there are three of these for each effect.
         self._events.append(
-            {
-                "at": self.now,
-                "session_id": lease.session_id,
-                "subject": subject,
-                "source": source,
-                "target": target,
-                "cause": note(cause),
-                "fence": lease.fence,
-                "facts": dump(facts, "facts") if facts else "{}",
-            }
+            (self.now, lease.session_id, subject, source, target, note(cause), lease.fence, written)
         )
 
     def write_events(self) -> None:

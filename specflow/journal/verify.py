@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from specflow.journal.claims import clashes
 from specflow.journal.record import BranchRow, EffectRow, EventRow, SessionRow, Snapshot
 from specflow.journal.rules import NEVER_EARLY
 from specflow.lifecycle import BRANCH_MOVES, MOVES, RESTING, START, BranchState, SessionState, Stage
 
-CHECKED = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I11", "I13", "I14")
+CHECKED = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I11", "I13", "I14", "I15")
 """Invariants that rows can break."""
 
 _EFFECT_MOVES = {(str(source), str(target)) for source, targets in MOVES.items() for target in targets}
@@ -266,6 +267,12 @@ def _readers_wait(rows: _Rows) -> Iterator[Violation]:
             )
 
 
+def _claims_keep_apart(rows: _Rows) -> Iterator[Violation]:
+    for one, other in clashes(rows.snapshot):
+        message = f"two sessions hold {one.resource} and {other.resource} at the same time"
+        yield _violation("I15", message, one.effect_id, other.effect_id)
+
+
 _RULES: tuple[Callable[[_Rows], Iterator[Violation]], ...] = (
     _intents_come_first,
     _closed_is_at_rest,
@@ -279,4 +286,5 @@ _RULES: tuple[Callable[[_Rows], Iterator[Violation]], ...] = (
     _confirmed_before_called,
     _stuck_says_why,
     _readers_wait,
+    _claims_keep_apart,
 )

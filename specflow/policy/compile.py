@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from specflow.effects.kind import EffectClass
 from specflow.policy.compiled import Allow, Ask, Compensate, Destinations, Entry, Patch, Require
-from specflow.policy.document import DestinationsPart, RulePart, ToolPart
+from specflow.policy.document import CompensatePart, DestinationsPart, RulePart, ToolPart
 from specflow.policy.read_document import Read, place
 from specflow.policy.settings import Match
 from specflow.policy.verdict import Asking, Speculate
@@ -112,10 +112,16 @@ def _compensate(part: ToolPart) -> Compensate | None:
     return Compensate(
         tool=written.tool,
         arguments=written.with_,
+        before=_before(written),
         succeeded_when=written.succeeded_when,
         tolerates_missing=written.tolerates_missing,
         within=written.within,
     )
+
+
+def _before(written: CompensatePart) -> Ask | None:
+    before = written.before
+    return None if before is None else Ask(tool=before.tool, arguments=before.with_)
 
 
 def _patch(part: ToolPart) -> Patch | None:

@@ -60,6 +60,7 @@ class Compensate:
 
     tool: str
     arguments: Mapping[str, Cel] | None = None
+    before: Ask | None = None
     succeeded_when: Cel | None = None
     tolerates_missing: bool = False
     within: float | None = None
@@ -67,7 +68,10 @@ class Compensate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """Which read-only tool says whether an effect happened. `arguments` None: to be derived."""
+    """Which read-only tool says whether an effect happened, or what was there before it.
+
+    `arguments` None: to be derived.
+    """
 
     tool: str
     arguments: Mapping[str, Cel] | None = None
@@ -168,7 +172,7 @@ class Plan:
     `registered` False: there is no such tool in the process. `annotation` is what the Python source
     declares, where it is trusted; `floor` what it says at least, which counts even where it is not.
     `no_undo` and `redaction` say why the tool may not run early, if it may not; each of `destinations`
-    must accept what a call contacts.
+    must accept what a call contacts. `before` is the plan of the tool that its undo has read first.
     """
 
     name: str
@@ -187,6 +191,7 @@ class Plan:
     needs: Needs
     no_undo: str = ""
     redaction: str = ""
+    before: Plan | None = None
 
     @property
     def schema_hash(self) -> str:
@@ -220,5 +225,7 @@ def _plain(value: object) -> Any:
         return sorted(items, key=repr)
     names = getattr(value, "__dataclass_fields__", None)
     if names is not None:
-        return {name: _plain(getattr(value, name)) for name in sorted(names) if name != "where"}
+        plain = {name: _plain(getattr(value, name)) for name in sorted(names) if name != "where"}
+        # A field that came later: a policy that does not use it keeps its hash.
+        return {name: item for name, item in plain.items() if (name, item) != ("before", None)}
     return value

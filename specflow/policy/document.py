@@ -13,8 +13,10 @@ from specflow.policy.fields import (
     Effect,
     Form,
     Money,
+    OnArgs,
     OnKey,
     OnResult,
+    OnUndo,
     Probability,
     Redacted,
     RuleId,
@@ -108,12 +110,22 @@ class RetriesPart(Part):
     backoff: Duration = 0.2
 
 
-class CompensatePart(Part):
-    tool: ToolName
-    with_: dict[str, OnResult] | None = Field(
+class BeforePart(Part):
+    tool: ToolName = Field(description="a read_only tool, called just before the write")
+    with_: dict[str, OnArgs] | None = Field(
         default=None, alias="with", description="its arguments, each a CEL expression"
     )
-    succeeded_when: OnResult | None = Field(default=None, description="over the compensator's own result")
+
+
+class CompensatePart(Part):
+    tool: ToolName
+    before: BeforePart | None = Field(
+        default=None, description="reads what was there before, for an undo that writes it back"
+    )
+    with_: dict[str, OnUndo] | None = Field(
+        default=None, alias="with", description="its arguments, each a CEL expression"
+    )
+    succeeded_when: OnUndo | None = Field(default=None, description="over the compensator's own result")
     tolerates_missing: bool = Field(default=False, description="may be called although nothing happened")
     within: Duration | None = None
 

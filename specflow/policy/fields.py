@@ -15,6 +15,8 @@ from specflow.policy.mapping import check_template
 ON_CALL = frozenset({"args", "context"})
 ON_RESULT = frozenset({"args", "result", "key"})
 ON_KEY = frozenset({"args", "key"})
+ON_ARGS = frozenset({"args"})
+ON_UNDO = ON_RESULT | {"before"}
 
 _TOOL_NAME = re.compile(r"[^\s\x00-\x1f]{1,200}")
 _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
@@ -58,6 +60,8 @@ def _pattern(value: str) -> str:
 Condition = Annotated[Cel, BeforeValidator(partial(_compiled, allowed=ON_CALL)), _over(ON_CALL)]
 OnResult = Annotated[Cel, BeforeValidator(partial(_compiled, allowed=ON_RESULT)), _over(ON_RESULT)]
 OnKey = Annotated[Cel, BeforeValidator(partial(_compiled, allowed=ON_KEY)), _over(ON_KEY)]
+OnArgs = Annotated[Cel, BeforeValidator(partial(_compiled, allowed=ON_ARGS)), _over(ON_ARGS)]
+OnUndo = Annotated[Cel, BeforeValidator(partial(_compiled, allowed=ON_UNDO)), _over(ON_UNDO)]
 Duration = Annotated[
     float,
     BeforeValidator(seconds),

@@ -10,7 +10,7 @@ from typing import Any
 
 from specflow.effects.call import Call
 from specflow.effects.kind import EffectClass, strictest
-from specflow.policy import privacy
+from specflow.policy import privacy, undoable
 from specflow.policy.compiled import Allow, Entry, Plan, Require
 from specflow.policy.condition import Cel, ConditionError, Scope
 from specflow.policy.verdict import Asking, Reason, Speculate, Verdict
@@ -210,15 +210,11 @@ class _Judgement:
         """Why the compensator could not be called with what this call says, or nothing."""
         undo = self._plan.settings.undo
         assert undo is not None  # the plan says why there is none
-        if any("{result" in template.replace(" ", "") for template in self._plan.settings.writes or ()):
-            return "an early write needs `writes` built from arguments alone"
-        for name, expression in undo.arguments.items():
-            if "result" not in expression.roots:
-                try:
-                    expression.evaluate({"args": self._call.args, "key": "key"})
-                except ConditionError as error:
-                    return f"the argument {name!r} of {undo.tool} cannot be formed: {error.message}"
-        return ""
+        problem, self._withheld = undoable.obstacle(self._plan, undo, self._call, self._of_read)
+        return problem
+
+    def _of_read(self, plan: Plan, call: Call) -> Verdict:
+        return decide(plan, call, context=self._context, tainted=self._tainted)
 
     def _privacy(self) -> Speculate:
         plan = self._plan

@@ -86,12 +86,14 @@ def assemble(reads: list[Read], findings: list[Finding], tools: ToolRegistry | N
     compiled = None
     if not findings:
         compiled = merge.merge([read.document for read in good if read.document is not None], entries)
+        findings.extend(finding for read in good for finding in check.of_reads(read, compiled, tools))
     tests = tuple(
         (_where(read, index), test)
         for read in good
         if read.document is not None
         for index, test in enumerate(read.document.tests)
     )
+    compiled = None if findings else compiled
     return Loaded(reads=tuple(reads), compiled=compiled, findings=tuple(sorted(set(findings))), tests=tests)
 
 

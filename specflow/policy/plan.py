@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from specflow.effects.kind import EffectClass
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
-from specflow.policy import mapping
+from specflow.policy import before, mapping
 from specflow.policy.compiled import Ask, Compensate, Compiled, Entry, Plan
 from specflow.policy.condition import Cel, needs_of
 from specflow.policy.settings import Match, ToolSettings, Undo, Verify
+from specflow.policy.undoing import Undoing
 
 T = TypeVar("T")
 N = TypeVar("N", int, float, str)
-_RESULT = frozenset({"args", "result", "key"})
-_KEY = frozenset({"args", "key"})
 
 
 def plan(
-    policy: Compiled, name: str, tool: ToolSpec | None, tools: ToolRegistry | None, *, registered: bool
+    policy: Compiled,
+    name: str,
+    tool: ToolSpec | None,
+    tools: ToolRegistry | None,
+    *,
+    registered: bool,
+    reads_first: bool = True,
 ) -> Plan:
-    """The plan for the tool called `name`. `tools` None: other tools are not known and not checked."""
+    """The plan for the tool called `name`. `tools` None: other tools are not known and not checked.
+
+    `reads_first` False: without a plan of what its undo has read first.
+    """
     entries = policy.entries_for(name)
     annotation = tool.annotation if tool is not None and policy.defaults.trust_annotations else None
     key = pick(entries, lambda entry: entry.idempotency_key, _least)
     key = key if key is not None else annotation.idempotency_key if annotation else ""
-    redact = tuple(sorted({*policy.defaults.redact, *(path for entry in entries for path in entry.redact)}))
+    redact = _redact(policy, entries)
     patch = pick(entries, lambda entry: entry.patch, _first)
     written = pick(entries, lambda entry: entry.compensate, _first)
     if written is None and annotation is not None and annotation.undo:
@@ -35,8 +43,10 @@ def plan(
     ask = pick(entries, lambda entry: entry.verify, _first)
     if ask is None and annotation is not None and annotation.verify:
         ask = Ask(tool=annotation.verify)
-    undo, no_undo = _undo(policy, written, tool, tools, key)
-    verify = _verify(ask, tool, tools, key)
+    reading = _reading(policy, written, tools) if reads_first else None
+    undoing = Undoing(policy=policy, name=name, tool=tool, tools=tools, key=key, reading=reading)
+    undo, no_undo = undoing.undo(written)
+    verify = undoing.verify(ask)
     settings = ToolSettings(
         timeout=pick(entries, lambda entry: entry.timeout, _least) or policy.defaults.timeout,
         retries=pick(entries, lambda entry: entry.retries, _least) or 0,
@@ -45,7 +55,9 @@ def plan(
         reads=pick(entries, lambda entry: entry.reads, _union),
         writes=pick(entries, lambda entry: entry.writes, _union),
         ttl=pick(entries, lambda entry: entry.ttl, _least),
-        cost_usd=pick(entries, lambda entry: entry.cost_usd, _most) or 0.0,
+        # An early call that comes to nothing has cost the read before it, too.
+        cost_usd=(pick(entries, lambda entry: entry.cost_usd, _most) or 0.0)
+        + (reading.settings.cost_usd if reading is not None else 0.0),
         max_concurrent=pick(entries, lambda entry: entry.max_concurrent, _least),
         idempotency_key=key,
         undo=undo,
@@ -71,7 +83,8 @@ def plan(
         ),
         needs=needs_of(_conditions(entries)),
         no_undo=no_undo,
-        redaction=_redaction(undo, verify, redact, writes=writes),
+        redaction=_redaction(undo, verify, redact, writes=writes) or _secret(policy, undo, reading),
+        before=reading,
     )
 
 
@@ -126,58 +139,25 @@ def _writes(entries: Sequence[Entry], annotated: EffectClass | None) -> bool:
     return any(kind.writes for kind in kinds) or not kinds
 
 
-def _undo(
-    policy: Compiled, written: Compensate | None, tool: ToolSpec | None, tools: ToolRegistry | None, key: str
-) -> tuple[Undo | None, str]:
-    """The undo, or why there is none that could be called."""
-    if written is None:
-        return None, "nothing says how it is undone: add `compensate`"
-    target = tools.get(written.tool) if tools is not None else None
-    if tools is not None and target is None:
-        return None, f"the compensator {written.tool!r} is not a registered tool"
-    if any(entry.effect is EffectClass.DENY for entry in policy.entries_for(written.tool)):
-        return None, f"the compensator {written.tool!r} is denied by the policy"
-    arguments = written.arguments
-    if arguments is None:
-        arguments, problem = _derived(target, tool, key, _RESULT)
-        if problem:
-            return None, f"the arguments of {written.tool} are not known ({problem}): add `compensate.with`"
-    found = mapping.problems(arguments, target, tool)
-    if found:
-        return None, f"{written.tool} cannot be called: {found[0][1]}"
-    return (
-        Undo(
-            tool=written.tool,
-            arguments=arguments,
-            succeeded_when=written.succeeded_when,
-            tolerates_missing=written.tolerates_missing,
-            within=written.within,
-        ),
-        "",
-    )
+def _redact(policy: Compiled, entries: Sequence[Entry]) -> tuple[str, ...]:
+    return tuple(sorted({*policy.defaults.redact, *(path for entry in entries for path in entry.redact)}))
 
 
-def _verify(ask: Ask | None, tool: ToolSpec | None, tools: ToolRegistry | None, key: str) -> Verify | None:
-    if ask is None:
+def _reading(policy: Compiled, written: Compensate | None, tools: ToolRegistry | None) -> Plan | None:
+    """The plan of the tool that the undo has read first. That one reads nothing first itself."""
+    if written is None or written.before is None:
         return None
-    target = tools.get(ask.tool) if tools is not None else None
-    if tools is not None and target is None:
-        return None
-    arguments = ask.arguments
-    if arguments is None:
-        arguments, problem = _derived(target, tool, key, _KEY)
-        if problem:
-            return None
-    return None if mapping.problems(arguments, target, tool) else Verify(tool=ask.tool, arguments=arguments)
+    name = written.before.tool
+    target = tools.get(name) if tools is not None else None
+    known = tools is None or target is not None
+    return plan(policy, name, target, tools, registered=known, reads_first=False)
 
 
-def _derived(
-    target: ToolSpec | None, tool: ToolSpec | None, key: str, roots: frozenset[str]
-) -> tuple[Mapping[str, Cel], str]:
-    if target is None or tool is None:
-        return {}, "the tools are not known"
-    made, missing = mapping.derive(target, tool, key=key, roots=roots)
-    return made, f"nothing is called {', '.join(sorted(missing))}" if missing else ""
+def _secret(policy: Compiled, undo: Undo | None, reading: Plan | None) -> str:
+    """Why what was there before may not be stored, though the undo writes it back; or nothing."""
+    if undo is None or undo.before is None or reading is None:
+        return ""
+    return before.secret(undo, reading.settings.redact, _redact(policy, policy.entries_for(undo.tool)))
 
 
 def _redaction(undo: Undo | None, verify: Verify | None, redact: tuple[str, ...], *, writes: bool) -> str:

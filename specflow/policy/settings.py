@@ -21,7 +21,12 @@ class Expression(Protocol):
 
     @property
     def roots(self) -> frozenset[str]:
-        """The top-level names it reads: `args`, `result`, `key`, `context`."""
+        """The top-level names it reads: `args`, `result`, `before`, `key`, `context`."""
+        ...
+
+    @property
+    def paths(self) -> frozenset[tuple[str, ...]]:
+        """What it reads below them, such as `("args", "card", "number")`, as far as that is plain."""
         ...
 
     def evaluate(self, names: Mapping[str, Any]) -> Any:
@@ -43,15 +48,25 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What to read just before a write, so that its undo can write it back: a read-only tool over args."""
+
+    tool: str
+    arguments: Mapping[str, Expression]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Undo:
     """How to take an effect back: call `tool` with `arguments` evaluated over args, result and key.
 
+    With a `before` they may read that, too: what its tool answered before the write.
     `tolerates_missing`: the compensator may be called although nothing happened; it then also keeps
     the effect from happening late. `within`: seconds in which it can be undone, or None.
     """
 
     tool: str
     arguments: Mapping[str, Expression]
+    before: Before | None = None
     succeeded_when: Expression | None = None
     tolerates_missing: bool = False
     within: float | None = None
@@ -60,6 +75,13 @@ class Undo:
     def needs_result(self) -> bool:
         """Whether it can only be called when the outcome is known."""
         return any("result" in expression.roots for expression in self.arguments.values())
+
+    @property
+    def before_paths(self) -> frozenset[tuple[str, ...]]:
+        """What it reads of the value from before, as paths that begin with `before`."""
+        done = [self.succeeded_when] if self.succeeded_when is not None else []
+        read = (path for expression in (*self.arguments.values(), *done) for path in expression.paths)
+        return frozenset(path for path in read if path[0] == "before")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,11 @@ class Verdict:
     confirm: Asking = Asking.HOST
     withheld: tuple[str, ...] = field(default=())
 
+    @property
+    def why(self) -> str:
+        """Every reason, in one line."""
+        return "; ".join(f"{reason.code}: {reason.message}" for reason in self.reasons)
+
     def __post_init__(self) -> None:
         if not self.reasons:
             raise InvariantError("a verdict without reasons")

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from specflow.errors import FencedError
+from specflow.errors import ConflictError, FencedError, SpecflowError
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Lease, SessionRow
-from specflow.lifecycle import RESTING, Stage
+from specflow.journal.rules import SAGA_ABORTED
+from specflow.lifecycle import RESTING, TERMINAL, Stage
 from specflow.probe import reach
 from specflow.settlement.rest import Settler
+
+AT_ONCE = 16
+"""Sessions recovered at the same time: the process that died had them all going at once, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a recovery did: sessions recovered, effects undone, effects stuck, sessions somebody holds."""
+    """What a recovery did: sessions recovered, effects undone, effects stuck, sessions somebody holds.
+
+    `waiting` effects are to be undone and are not yet: something that builds on them is stuck.
+    """
 
     recovered: int = 0
     compensated: int = 0
     stuck: int = 0
     held: int = 0
+    waiting: int = 0
 
     def __add__(self, other: Report) -> Report:
         return Report(
@@ -28,6 +38,7 @@ class Report:
             compensated=self.compensated + other.compensated,
             stuck=self.stuck + other.stuck,
             held=self.held + other.held,
+            waiting=self.waiting + other.waiting,
         )
 
 
@@ -42,28 +53,58 @@ async def settle_session(
 ) -> Report:
     """Decide every open branch (presumed abort), bring every effect to rest, newest first.
 
-    Closes the session when `close` is set and everything is at rest. `told` hears of each effect that is
-    stuck now.
+    A session that was decided `saga_aborted` takes back what it committed as well. It is closed when
+    `close` is set and everything is at rest. `told` hears of each effect that is stuck now.
     """
+    session = await journal.session(lease.session_id)
+    saga = session is not None and session.decision == SAGA_ABORTED
     for branch_id in await journal.open_branches(lease.session_id):
         reach("abort.before")
         await journal.abort(lease, branch_id, cause)
         reach("abort.committed")
-    compensated = stuck = 0
-    resting = True
-    for row in await journal.unsettled(lease.session_id):
-        if row.stage is Stage.STUCK:
+    compensated = stuck = waiting = 0
+    at_rest = TERMINAL | {Stage.STUCK} if saga else RESTING
+    rows = await (journal.effects(lease.session_id) if saga else journal.unsettled(lease.session_id))
+    for row in rows:
+        if row.stage in at_rest:
             continue
-        stage = await settler.rest(lease, row, cause=cause)
+        stage = await settler.rest(lease, row, cause=cause, saga=saga)
         compensated += stage is Stage.COMPENSATED
+        waiting += stage not in at_rest
         if stage is Stage.STUCK:
             stuck += 1
             told(row)
-        resting = resting and stage in RESTING
-    if close and resting:
+    if close and not waiting:
         reach("session.close")
-        await journal.close_session(lease)
-    return Report(compensated=compensated, stuck=stuck)
+        await journal.close_session(lease, decision=SAGA_ABORTED if saga else "completed")
+    return Report(compensated=compensated, stuck=stuck, waiting=waiting)
+
+
+async def take_back(
+    journal: Journal,
+    settler: Settler,
+    lease: Lease,
+    *,
+    cause: str,
+    told: Callable[[EffectRow], None] = lambda _row: None,
+) -> Report:
+    """Take back everything the session has done, also what it has committed, and close it.
+
+    The decision is on record before it is acted on: whoever recovers the session goes on with it. What
+    has no compensator is stuck, and so shown to an operator.
+
+    Raises:
+        ConflictError: the session was decided `completed` before.
+    """
+    reach("saga.before")
+    if not await journal.decide_session(lease, SAGA_ABORTED):
+        raise ConflictError(
+            f"session {lease.session_id} is completed: what it did cannot be taken back as a whole",
+            hint="undo it with the tools themselves",
+            session_id=lease.session_id,
+        )
+    reach("saga.decided")
+    return await settle_session(journal, settler, lease, cause=cause, told=told)
 
 
 async def recover(
@@ -78,19 +119,50 @@ async def recover(
     `orphaned` knows sessions that nobody uses any more although their owner lives.
 
     Only tools registered in this process are run. Sessions whose owner may be alive are counted as
-    `held` and left alone.
+    `held` and left alone. Several are recovered at once; one that cannot be does not keep the others.
+
+    Raises:
+        SpecflowError: the first that kept a session from being recovered, when all others are done.
     """
-    report = Report()
-    for session in await journal.active_sessions():
-        lease = await journal.take_session(session.session_id, owner=owner, force=orphaned(session))
-        if lease is None:
-            report += Report(held=1)
-            continue
-        reach("recover.taken")
-        try:
-            report += await settle_session(journal, settler, lease, cause="recovered")
-        except FencedError:
-            report += Report(held=1)  # somebody else recovers it at the same time, with a newer fence
-        else:
-            report += Report(recovered=1)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(session: SessionRow) -> Report:
+        async with gate:
+            return await recover_session(
+                journal, settler, session.session_id, owner=owner, force=orphaned(session)
+            )
+
+    abandoned = {session.session_id for session in await journal.abandoned_sessions()}
+    active = await journal.active_sessions()
+    chosen = [session for session in active if session.session_id in abandoned or orphaned(session)]
+    report = Report(held=len(active) - len(chosen))
+    for answer in await asyncio.gather(*map(one, chosen), return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
+        report += answer
     return report
+
+
+async def recover_session(
+    journal: Journal, settler: Settler, session_id: str, *, owner: str, force: bool = False
+) -> Report:
+    """Recover one session; `held` when somebody else has it. What cannot be finished is given back.
+
+    Raises:
+        SpecflowError: something keeps it from being recovered now.
+    """
+    lease = await journal.take_session(session_id, owner=owner, force=force)
+    if lease is None:
+        return Report(held=1)
+    reach("recover.taken")
+    try:
+        report = await settle_session(journal, settler, lease, cause="recovered")
+    except FencedError:
+        return Report(held=1)  # somebody else recovers it at the same time, with a newer fence
+    except SpecflowError:
+        with contextlib.suppress(SpecflowError):  # it stays ours until this process ends
+            await journal.release_session(lease)
+        raise
+    if report.waiting:
+        await journal.release_session(lease)  # an operator must be able to take it
+    return report + Report(recovered=1)

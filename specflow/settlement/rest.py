@@ -7,6 +7,7 @@ that tolerates that nothing happened, or stuck.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,9 +20,11 @@ from specflow.execution.attempt import attempt
 from specflow.execution.door import success
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Lease, Outcome
-from specflow.lifecycle import BranchState, Stage
+from specflow.lifecycle import TERMINAL, BranchState, Stage
 from specflow.probe import reach
 from specflow.settlement.undo import Compile, Undoer, refuse_hidden
+
+log = logging.getLogger("specflow")
 
 LOST = "the process ended before an outcome was written"
 """Error text of an effect whose caller died: unlike a raised error, nobody was told anything."""
@@ -51,28 +54,44 @@ class Settler:
         self._key_parameter = key_parameter
         self._secrets = secrets
 
-    async def rest(self, lease: Lease, row: EffectRow, *, cause: str, speculation_id: str = "") -> Stage:
+    async def rest(
+        self, lease: Lease, row: EffectRow, *, cause: str, speculation_id: str = "", saga: bool = False
+    ) -> Stage:
         """Bring `row` to rest as its branch was decided; returns the stage it then has.
 
-        A branch still open counts as undecided: nothing is done.
+        A branch still open counts as undecided: nothing is done. `saga`: the session takes back what it
+        committed. What is to be undone waits for what builds on it, and stays as it is while that is stuck.
         """
         state = await self._journal.branch_state(row.branch_id)
         if row.stage is Stage.INTENDED:
             await self._journal.record(lease, row.effect_id, Outcome(stage=Stage.UNKNOWN, error=LOST))
             row = await self._reread(row)
-        if state == BranchState.CONFIRMED:
-            return await self._keep(lease, row)
-        if state == BranchState.ABORTED:
-            return await self._take_back(lease, row, cause, speculation_id)
-        return row.stage
+        if state == BranchState.CONFIRMED and not saga:
+            return await self._keep(lease, row, cause)
+        if state == BranchState.OPEN:
+            return row.stage
+        if row.stage is Stage.UNKNOWN and not self._undo_tolerates_missing(row):
+            row = await self._resolve(lease, row, repeat=False)
+        if row.stage in TERMINAL or row.stage is Stage.STUCK:
+            return row.stage
+        if not await self._free(lease, row, cause, saga=saga):
+            return row.stage
+        if row.stage is Stage.UNKNOWN and row.before_known:
+            # Unlike a cancellation, what is written back cannot keep a call from arriving after it.
+            await self._until_it_cannot_travel(row)
+        return await self._undoer.undo(lease, row, cause=cause, speculation_id=speculation_id)
 
     async def retry(self, lease: Lease, row: EffectRow) -> Stage:
-        """An operator wants a stuck effect undone once more."""
+        """An operator wants a stuck effect undone once more; it stays stuck while what builds on it is."""
+        if not await self._free(lease, row, "operator retry", saga=True):
+            return row.stage
         return await self._undoer.undo(lease, row, cause="operator retry")
 
-    async def _keep(self, lease: Lease, row: EffectRow) -> Stage:
+    async def _keep(self, lease: Lease, row: EffectRow, cause: str) -> Stage:
         if row.stage is Stage.COMPENSATING:
-            return await self._undoer.undo(lease, row, cause="saga")
+            # Begun by a saga's decision, or as an orphan: whoever finds it goes on.
+            free = await self._free(lease, row, cause, saga=False)
+            return await self._undoer.undo(lease, row, cause=cause) if free else row.stage
         if row.stage is Stage.UNKNOWN:
             row = await self._resolve(lease, row, repeat=row.error == LOST)
         if row.stage is Stage.DONE:
@@ -80,12 +99,18 @@ class Settler:
             return Stage.COMMITTED
         return row.stage
 
-    async def _take_back(self, lease: Lease, row: EffectRow, cause: str, speculation_id: str) -> Stage:
-        if row.stage is Stage.UNKNOWN and not self._undo_tolerates_missing(row):
-            row = await self._resolve(lease, row, repeat=False)
-        if row.stage in {Stage.DONE, Stage.UNKNOWN, Stage.COMPENSATING}:
-            return await self._undoer.undo(lease, row, cause=cause, speculation_id=speculation_id)
-        return row.stage
+    async def _free(self, lease: Lease, row: EffectRow, cause: str, *, saga: bool) -> bool:
+        """Whether nothing that builds on `row` is left; what is left is undone first, if it can be."""
+        # INVARIANT: I5, undo in the reverse of a linear extension; I13, stuck blocks what it builds on.
+        for other in await self._journal.dependents(row.effect_id):
+            stage = other.stage
+            if stage not in TERMINAL and stage is not Stage.STUCK:
+                stage = await self.rest(lease, other, cause=cause, saga=saga)
+            if stage not in TERMINAL:
+                log.warning("%s (%s) waits to be undone: %s, which builds on it, is %s",
+                    row.effect_id, row.tool, other.effect_id, stage)  # fmt: skip
+                return False
+        return True
 
     def _undo_tolerates_missing(self, row: EffectRow) -> bool:
         undo = row.undo

@@ -10,7 +10,7 @@ from specflow.errors import AuthorError
 from specflow.policy.condition import Cel
 from specflow.policy.settings import Expression
 
-NAMES = frozenset({"args", "result", "key"})
+NAMES = frozenset({"args", "result", "key", "before"})
 
 
 class Stored:
@@ -34,6 +34,10 @@ class Stored:
     @property
     def roots(self) -> frozenset[str]:
         return self._cel.roots
+
+    @property
+    def paths(self) -> frozenset[tuple[str, ...]]:
+        return self._cel.paths
 
     def evaluate(self, names: Mapping[str, Any]) -> Any:
         """The value over the names given; raises ConditionError when it has none."""

@@ -144,11 +144,17 @@ class Undoer:
             raise SpecflowError(f"{row.tool} has no compensator on record")
         if row.comp_args is not None:
             return Call(tool=plan.tool, args=row.comp_args)
-        names: Mapping[str, Any] = {"args": dict(row.args), "result": row.result, "key": row.idem_key}
-        args = {parameter: self._compile(text).evaluate(names) for parameter, text in plan.arguments.items()}
+        names = {**_before(row), "args": dict(row.args), "result": row.result, "key": row.idem_key}
+        args = {parameter: self._evaluate(row, text, names) for parameter, text in plan.arguments.items()}
         call = Call(tool=plan.tool, args=args)
         refuse_hidden(call)
         return call
+
+    def _evaluate(self, row: EffectRow, text: str, names: Mapping[str, Any]) -> Any:
+        expression = self._compile(text)
+        if "before" in expression.roots and not row.before_known:
+            raise SpecflowError(f"what was there before {row.tool} was not read, so it cannot be put back")
+        return expression.evaluate(names)
 
     def _compensator(self, row: EffectRow) -> ToolSpec:
         assert row.undo is not None
@@ -163,8 +169,8 @@ class Undoer:
         if not plan.succeeded_when:
             return ""
         try:
-            condition = self._compile(plan.succeeded_when)
-            verdict = condition.evaluate({"args": dict(row.args), "result": answer, "key": comp_key})
+            names = {**_before(row), "args": dict(row.args), "result": answer, "key": comp_key}
+            verdict = self._evaluate(row, plan.succeeded_when, names)
         except SpecflowError as error:
             return f"whether {plan.tool} succeeded cannot be told: {error}"
         return "" if verdict is True else f"{plan.tool} answered, but not that it succeeded"
@@ -180,7 +186,7 @@ class Undoer:
         source: Stage | None = None,
     ) -> Stage:
         stage = source or row.stage
-        if stage is Stage.DONE:
+        if stage in {Stage.DONE, Stage.COMMITTED}:
             # Only what is being compensated, or unknown, can be stuck: say first that it was to be undone.
             await self._journal.move(lease, row.effect_id, stage, Stage.COMPENSATING, cause="undo")
             stage = Stage.COMPENSATING
@@ -220,6 +226,10 @@ class Undoer:
                 **facts,
             )
         )
+
+
+def _before(row: EffectRow) -> dict[str, Any]:
+    return {"before": row.before} if row.before_known else {}
 
 
 def refuse_hidden(call: Call) -> None:

@@ -62,6 +62,10 @@ class Adopter:
             if speculation.tool != real.tool or (speculation.writes and speculation.call != real.call):
                 # Another tool of the same name, or a write that is not exactly this one.
                 return None
+            if speculation.preparing:
+                # It still reads what was there before, for an undo that the real call does not need.
+                self._retirer.retire(session, speculation, "preparing")
+                continue
             if self._expired(speculation) or self._met_a_write(session, speculation):
                 ending.outcome = Outcomes.STALE
                 self._retirer.retire(session, speculation, "stale")
@@ -70,6 +74,13 @@ class Adopter:
             if done is not None:
                 return done
         return None
+
+    async def orphan(self, session: Session, real: RealCall) -> Done | None:
+        """What this run had committed before its checkpoint was lost; None when there is no such call."""
+        journal = self._parts.journal
+        if await journal.adopted(real.identity) is not None:
+            return None  # it is the same call, and the door answers it
+        return await session.orphans.adopt(journal, await session.lease(), real.call, real.identity)
 
     def _expired(self, speculation: Speculation) -> bool:
         """Whether a finished read is older than its `ttl`; one still running is as fresh as a new one."""

@@ -8,6 +8,7 @@ from typing import Any
 from specflow.clock import Clock
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
+from specflow.execution.before_image import BeforeImages
 from specflow.execution.door import ControlFlow, Door
 from specflow.identity import IdSource
 from specflow.journal.event import Observers
@@ -62,6 +63,7 @@ def assemble(
 
     for tool in tuple(registry):
         hide_key(registry, judge, tool)
+    images = BeforeImages(registry, judge, clock, context=options.get("context"), control_flow=control_flow)
     undoer = Undoer(
         journal,
         registry,
@@ -76,7 +78,7 @@ def assemble(
         registry=registry,
         judge=judge,
         journal=journal,
-        door=Door(journal, clock, ids, control_flow=control_flow),
+        door=Door(journal, clock, ids, control_flow=control_flow, images=images),
         settler=Settler(
             journal, registry, clock, compile_stored, undoer, key_parameter=key_parameter, secrets=secrets
         ),

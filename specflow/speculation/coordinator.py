@@ -16,12 +16,12 @@ from __future__ import annotations
 import contextvars
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from specflow.effects.call import Call
 from specflow.effects.kind import EffectClass
-from specflow.errors import ConflictError, RefusedError
+from specflow.errors import ClaimedError, ConflictError, RefusedError
 from specflow.execution.door import Done, Order
 from specflow.journal.event import EventKind
 from specflow.lifecycle import Stage
@@ -30,7 +30,8 @@ from specflow.prediction.candidate import Retraction
 from specflow.prediction.chunk import Chunk
 from specflow.prediction.predictor import TurnContext
 from specflow.speculation.adopt import Adopter, Ending, RealCall
-from specflow.speculation.launch import Launcher, footprint_of
+from specflow.speculation.await_claim import await_claim
+from specflow.speculation.launch import Launcher, claims_of, footprint_of
 from specflow.speculation.match import match_key
 from specflow.speculation.parts import Mode, Parts
 from specflow.speculation.retire import Retirer
@@ -59,6 +60,15 @@ class Coordinator:
     def session(self, key: SessionKey) -> Session:
         """The session of that key, made when there is none."""
         return self._sessions.get(key)
+
+    def begin_run(self, session: Session, run_key: str, *, known: Iterable[str] | None = None) -> Session:
+        """A logical run begins, or goes on after a crash or a pause; returns the session it works in.
+
+        `run_key` is the same for all of it, and another one for a new request of the user. `known` are the
+        identities of the calls that the loaded conversation holds: what the run has committed beyond them is
+        given to it when it asks again, and taken back if it never does. None: nothing is known about that.
+        """
+        return self._sessions.begin_run(session, run_key, known)
 
     # ------------------------------------------------------------------ a model turn
 
@@ -173,6 +183,11 @@ class Coordinator:
 
     async def _answer(self, session: Session, real: RealCall, verdict: Verdict, ending: Ending) -> Any:
         key = self._key(real.call)
+        if verdict.effect.writes and session.orphans.holds(real.call.fingerprint):
+            again = await self._adopter.orphan(session, real)
+            if again is not None:
+                ending.outcome = "replayed"
+                return again.value
         early = await self._adopter.find(session, key, real, ending)
         if early is not None:
             return _private(early.value)
@@ -194,6 +209,8 @@ class Coordinator:
                 runner=real.runner,
                 adopted_by=real.identity,
                 traceparent=parts.traceparent(real.call_id),
+                saga=parts.saga,
+                claims=claims_of(settings, real.call.args),
             )
             done = await self._run(session, order)
         finally:
@@ -202,13 +219,23 @@ class Coordinator:
                 session.writes.end(span, clock.monotonic())
         if done.replayed:
             ending.outcome = "replayed"
+            session.orphans.found(done.effect_id)
         return done.value
 
     async def _run(self, session: Session, order: Order) -> Done:
+        """Through the door, once no effect of another session holds what the call would change."""
+        parts = self._parts
+        return await await_claim(
+            lambda: self._through(session, order), parts.clock, parts.conflict_wait, self._sessions.preempt
+        )
+
+    async def _through(self, session: Session, order: Order) -> Done:
         """Through the door. Where an earlier try of this very call is unknown, it is first found out."""
         door = self._parts.door
         try:
             return await door.run(order, session.lease)
+        except ClaimedError:
+            raise
         except ConflictError as conflict:
             if not await self._found_out(session, order, str(conflict.facts.get("effect_id") or "")):
                 raise
@@ -237,6 +264,15 @@ class Coordinator:
 
     async def settle(self, session: Session, cause: str = "run_ended") -> None:
         """The run is over: end what is left, wait until it is undone, close the session in the journal."""
+        session.ended = session.ended or cause == "run_ended"
+        await self._sessions.settle(session, cause)
+
+    async def take_back(self, session: Session, cause: str = "taken back") -> None:
+        """The run has failed as a whole: undo what it committed, too, newest first, and close the session.
+
+        What has no compensator is stuck, for an operator to see.
+        """
+        session.taking_back = session.ended = True
         await self._sessions.settle(session, cause)
 
     def take_over(self, session_ids: Sequence[str]) -> None:

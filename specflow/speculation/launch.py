@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from specflow.effects.claim import claims
 from specflow.effects.footprint import Keys, keys, overlap
+from specflow.errors import ClaimedError, ConflictError
 from specflow.execution.door import Done, Order
 from specflow.journal.event import EventKind
 from specflow.policy.settings import ToolSettings
@@ -56,7 +58,8 @@ class Launcher:
         footprint = footprint_of(settings, call.args, verdict)
         cause = self._reason_to_wait(turn, candidate, settings, verdict, footprint)
         if cause:
-            return self._tell.withheld(turn, candidate, verdict, cause)
+            effect_id = session.switched_off.by(call.tool) if cause == "stuck" else ""
+            return self._tell.withheld(turn, candidate, verdict, cause, effect_id)
         return self._launch(
             turn,
             Speculation(
@@ -117,10 +120,11 @@ class Launcher:
     ) -> str:
         if settings.undo is None:
             return "no_undo"
-        if any(item.tool == candidate.call.tool for item in session.stuck.values()):
+        # Before the session has asked, what was known in the one before may be settled by now.
+        if session.switches_read and session.switched_off.by(candidate.call.tool):
             return "stuck"
         # Neither a real call in flight nor another write may meet what may still be undone.
-        others = [item.footprint for item in session.pending if item.writes]
+        others = [item.footprint for item in (*session.pending, *session.claimed) if item.writes]
         nearby = (*others, *session.in_flight, *session.undoing.values())
         return "conflict" if any(overlap(footprint, other) for other in nearby) else ""
 
@@ -131,17 +135,19 @@ class Launcher:
         self._retirer.began(session, speculation)
         self._tell.of(EventKind.LAUNCHED, session, speculation)
         speculation.work = asyncio.get_running_loop().create_task(
-            self._run_early(session, speculation), context=turn.spawn.copy()
+            self._run_early(turn, speculation), context=turn.spawn.copy()
         )
         speculation.work.add_done_callback(_seen)
 
-    async def _run_early(self, session: Session, speculation: Speculation) -> Done:
+    async def _run_early(self, turn: Turn, speculation: Speculation) -> Done:
         runner = speculation.tool.runner
         assert runner is not None
-        parts = self._parts
+        parts, session = self._parts, turn.session
         outcome, error_text = "cancelled", ""
         try:
             await session.ready()
+            if speculation.writes:
+                await self._check_switch(session, speculation)
             self._tell.of(EventKind.RUN_STARTED, session, speculation)
             order = Order(
                 call=speculation.call,
@@ -153,10 +159,16 @@ class Launcher:
                 branch_id=speculation.branch_id,
                 hypothesis=f"next call, by {speculation.candidate.predictor}",
                 traceparent=parts.traceparent(speculation.speculation_id),
+                claims=claims_of(speculation.settings, speculation.call.args) if speculation.writes else (),
+                preparing=speculation.prepared,
             )
             with parts.surround(speculation.speculation_id):
                 done = await parts.door.run(order, session.lease)
             outcome = "ok"
+        except ConflictError as error:
+            outcome, error_text = "withheld", f"{type(error).__name__}: {error}"
+            self._hold_back(turn, speculation, error)
+            raise
         except Exception as error:
             outcome, error_text = "error", f"{type(error).__name__}: {error}"
             raise
@@ -165,13 +177,47 @@ class Launcher:
             self._tell.of(EventKind.RUN_ENDED, session, speculation, outcome=outcome, error=error_text)
         return done
 
+    @staticmethod
+    async def _check_switch(session: Session, speculation: Speculation) -> None:
+        """Once the journal has been asked: nothing is written early that this run has done already (its
+        checkpoint was lost), and nothing of a tool of which something is stuck.
+
+        Raises:
+            ConflictError: that is so.
+        """
+        if session.orphans.holds(speculation.call.fingerprint):
+            raise ConflictError(
+                f"{speculation.call.tool} is on record as done in this run", cause="on_record"
+            )
+        await session.read_switches()
+        tool = speculation.tool.name
+        effect_id = session.switched_off.by(tool)
+        if effect_id:
+            raise ConflictError(
+                f"{tool} is not called early while one of its effects is stuck (journal effect {effect_id})",
+                hint=f"settle it with: specflow journal resolve {effect_id}",
+                effect_id=effect_id,
+            )
+
+    def _hold_back(self, turn: Turn, speculation: Speculation, error: ConflictError) -> None:
+        """What was launched is withheld after all, before the tool was called: it was in somebody's way."""
+        cause = "claimed" if isinstance(error, ClaimedError) else str(error.facts.get("cause", "stuck"))
+        effect_id = str(error.facts.get("effect_id", ""))
+        self._tell.withheld(turn, speculation.candidate, speculation.verdict, cause, effect_id)
+        self._retirer.retire(turn.session, speculation, cause)
+
+
+def claims_of(settings: ToolSettings, args: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a write claims in the journal, of arguments in their normal form like its footprint."""
+    return claims(settings.writes, _normal(settings, args), settings.redact)
+
 
 def footprint_of(settings: ToolSettings, args: Mapping[str, Any], verdict: Verdict) -> Keys:
     """What a call touches: for a write what it writes and reads, for a read what it reads.
 
     Of arguments in their normal form: what counts as the same call must touch the same things.
     """
-    args = normalised(args, settings.match) if settings.match.mode != "exact" else args
+    args = _normal(settings, args)
     reads = keys(settings.reads, args)
     if not verdict.effect.writes:
         return reads
@@ -179,6 +225,10 @@ def footprint_of(settings: ToolSettings, args: Mapping[str, Any], verdict: Verdi
     if writes is None:
         return None
     return writes | (reads or frozenset())
+
+
+def _normal(settings: ToolSettings, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    return normalised(args, settings.match) if settings.match.mode != "exact" else args
 
 
 def _seen(work: asyncio.Task[Done]) -> None:

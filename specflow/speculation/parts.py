@@ -33,9 +33,10 @@ class Parts:
     """The adapters behind the core.
 
     `context` is what policy conditions see as `context`: the host's configuration, never the model's.
-    `conflict_wait` is how many seconds a real call waits for an undo in its way. `surround` makes the
-    context in which an early call runs (a trace span, for example); `traceparent` its W3C header.
-    `living` knows which open sessions this process still works with.
+    `conflict_wait` is how many seconds a real call waits for an undo, or a claim, in its way. `surround`
+    makes the context in which an early call runs (a trace span, for example); `traceparent` its W3C header.
+    `living` knows which open sessions this process still works with. `saga`: runs may be taken back as a
+    whole, so what the undo of a real call needs is read before it.
     """
 
     registry: ToolRegistry
@@ -53,5 +54,6 @@ class Parts:
     tenant: str = ""
     conflict_wait: float = 10.0
     living: Living = field(default_factory=Living)
+    saga: bool = False
     surround: Callable[[str], AbstractContextManager[object]] = lambda _id: nullcontext()
     traceparent: Callable[[str], str] = lambda _id: ""

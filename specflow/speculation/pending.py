@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -46,6 +47,16 @@ class Speculation:
     awaited: bool = False
     supporters: set[str] = field(default_factory=set)
     work: asyncio.Task[Done] | None = None
+    preparing: bool = False
+
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Around what is waited for before the tool is called: until then it can still be cancelled."""
+        self.preparing = True
+        try:
+            yield
+        finally:
+            self.preparing = False
 
     @property
     def call(self) -> Call:

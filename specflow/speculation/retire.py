@@ -18,6 +18,9 @@ from specflow.speculation.tell import Teller
 
 log = logging.getLogger("specflow")
 
+NEVER_CALLED = frozenset({"claimed", "stuck"})
+"""Causes for which a launched call was withheld before its tool was called."""
+
 
 class Retirer:
     """Ends speculations that nobody will adopt, and clears their effects out of the real run's way."""
@@ -83,7 +86,8 @@ class Retirer:
 
     def dispose(self, session: Session, speculation: Speculation, cause: str) -> None:
         """Cancel or take back the work of a speculation that is out of the table."""
-        session.wasted_usd += speculation.settings.cost_usd
+        if cause not in NEVER_CALLED:
+            session.wasted_usd += speculation.settings.cost_usd
         if speculation.writes:
             task = asyncio.get_running_loop().create_task(self._take_back(session, speculation, cause))
             session.undoing[task] = speculation.footprint
@@ -123,6 +127,8 @@ class Retirer:
                 effect_id=twin.effect_id,
             )
         session.stuck.pop(own_key, None)
+        if twin is not None:
+            session.switched_off.resolved(twin.tool, twin.effect_id)
 
     async def _resolved(self, twin: Stuck) -> bool:
         """Whether somebody has settled it in the meantime."""
@@ -133,6 +139,8 @@ class Retirer:
         """Wait for the write (a write in flight cannot be called back), abort its branch, undo it."""
         if speculation.work is not None:
             # INVARIANT: a write is never cancelled in flight; its outcome would be unknown.
+            if speculation.preparing:
+                speculation.work.cancel()  # the tool has not been called yet
             await asyncio.wait({speculation.work})
         try:
             stage = await self._undo(session, speculation, cause)
@@ -143,6 +151,7 @@ class Retirer:
             session.stuck[speculation.key] = Stuck(
                 tool=speculation.tool.name, effect_id=speculation.effect_id
             )
+            session.switched_off.tell(speculation.tool.name, speculation.effect_id)
             outcome = Outcomes.STUCK
         elif stage is Stage.COMMITTED:
             return self._kept(session, speculation)

@@ -15,11 +15,13 @@ from specflow.identity import IdSource
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Lease
 from specflow.probe import reach
-from specflow.settlement.recover import settle_session
+from specflow.settlement.recover import settle_session, take_back
 from specflow.settlement.rest import Settler
 from specflow.speculation.freshness import WriteLog
 from specflow.speculation.living import Living
+from specflow.speculation.orphans import Orphans
 from specflow.speculation.pending import PendingTable, Speculation
+from specflow.speculation.switched_off import SwitchedOff
 
 log = logging.getLogger("specflow")
 
@@ -59,6 +61,7 @@ class Session:
         owner: str,
         tenant: str,
         living: Living,
+        switched_off: SwitchedOff,
         before: Iterable[asyncio.Task[None]] = (),
     ) -> None:
         """`before` are the ends of earlier sessions of the key: nothing new is done until they are over."""
@@ -76,6 +79,11 @@ class Session:
         self.touched = False
         self.paused = False
         self.closing = False
+        self.taking_back = False
+        self.ended = False
+        self.run_key = ""
+        self.known: frozenset[str] | None = None
+        self.orphans = Orphans((), ())
         self._calls = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -84,6 +92,8 @@ class Session:
         self._owner = owner
         self._tenant = tenant
         self._living = living
+        self.switched_off = switched_off
+        self.switches_read = False
         self._before = tuple(before)
         self._lease: Lease | None = None
         self._recovered = False
@@ -123,6 +133,12 @@ class Session:
         async with self._lock:
             await self._recover()
 
+    async def read_switches(self) -> None:
+        """Ask the journal, before the first early write of the session, which tools are switched off."""
+        if not self.switches_read:
+            await self.switched_off.read()
+            self.switches_read = True
+
     async def lease(self) -> Lease:
         """The lease on the journal's session, opened on first use."""
         if self._lease is None:
@@ -138,7 +154,11 @@ class Session:
         self._living.add(self.session_id)
         try:
             self._lease = await self._journal.open_session(
-                self.session_id, thread=self.key.thread, owner=self._owner, tenant=self._tenant
+                self.session_id,
+                thread=self.key.thread,
+                owner=self._owner,
+                tenant=self._tenant,
+                run_key=self.run_key,
             )
         except Exception:
             self._living.drop(self.session_id)
@@ -154,6 +174,9 @@ class Session:
             for row in await self._journal.active_sessions(self.key.thread):
                 if not self._living.lives(row.session_id):
                     await self._take(row.session_id)
+        if self.run_key and self.known is not None:
+            kept = await self._journal.kept_by_run(self.key.thread, self.run_key, tenant=self._tenant)
+            self.orphans = Orphans(kept, self.known)
         self._recovered = True
 
     async def _take(self, session_id: str) -> None:
@@ -171,9 +194,13 @@ class Session:
     def _beware(self, row: EffectRow) -> None:
         """INVARIANT: a real call never runs beside its own twin of which nobody knows whether it happened."""
         self.stuck[row.fingerprint] = Stuck(tool=row.tool, effect_id=row.effect_id)
+        self.switched_off.tell(row.tool, row.effect_id)
 
     async def close(self) -> None:
         """Wait for what is under way, bring everything to rest in the journal, close the session.
+
+        With `taking_back` set, what it committed is undone as well; with `ended`, the orphans that the
+        run never asked for.
 
         Raises:
             ConflictError: a real call does not end; the session is left to recovery.
@@ -190,10 +217,14 @@ class Session:
             ) from error
         while self.undoing:
             await asyncio.wait(set(self.undoing))
-        if self._lease is None:
+        if self._lease is None and not (self.ended and len(self.orphans)):
             return
+        lease = await self.lease()
         try:
-            await settle_session(self._journal, self._settler, self._lease, cause="run_ended")
+            if self.ended:
+                await self.orphans.take_back(self._journal, self._settler, lease, self._beware)
+            settle, cause = (take_back, "taken back") if self.taking_back else (settle_session, "run_ended")
+            await settle(self._journal, self._settler, lease, cause=cause, told=self._beware)
         except FencedError:
             log.debug("session %s goes on elsewhere and is settled there", self.session_id)
         except asyncio.CancelledError:

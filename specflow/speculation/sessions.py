@@ -7,12 +7,13 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from specflow.errors import SpecflowError
+from specflow.errors import ClaimedError, SpecflowError
 from specflow.journal.event import EventKind
 from specflow.settlement.recover import settle_session
 from specflow.speculation.parts import Parts
 from specflow.speculation.retire import Retirer
 from specflow.speculation.session import Session, SessionKey
+from specflow.speculation.switched_off import SwitchedOff
 from specflow.speculation.tell import Teller
 
 log = logging.getLogger("specflow")
@@ -31,6 +32,7 @@ class Sessions:
         self._open: OrderedDict[SessionKey, Session] = OrderedDict()
         self._closing: dict[Session, asyncio.Task[None]] = {}
         self._orphans: set[asyncio.Task[None]] = set()
+        self._switched_off = SwitchedOff(parts.journal, parts.tenant)
 
     def get(self, key: SessionKey) -> Session:
         """The session of that key, made when there is none."""
@@ -52,8 +54,18 @@ class Sessions:
             owner=parts.owner,
             tenant=parts.tenant,
             living=parts.living,
+            switched_off=self._switched_off,
             before=[task for session, task in self._closing.items() if session.key == key],
         )
+
+    def preempt(self, conflict: ClaimedError) -> None:
+        """A real call comes first: what another session here holds for a guess only is given up."""
+        effect_id = conflict.facts.get("effect_id")
+        for session in tuple(self._open.values()):
+            if session.session_id == conflict.facts.get("session_id"):
+                for speculation in session.pending:
+                    if speculation.effect_id == effect_id and not speculation.expected:
+                        self._retirer.retire(session, speculation, "preempted")
 
     def for_new_run(self, session: Session, lane: str) -> Session:
         """The user has spoken: what an earlier run left behind ends, unless others are at work in it."""
@@ -62,6 +74,16 @@ class Sessions:
             return session
         self.close(session, "superseded")
         return self.get(session.key)
+
+    def begin_run(self, session: Session, run_key: str, known: Iterable[str] | None) -> Session:
+        """The session for this logical run: another one than that of the run before."""
+        if session.run_key == run_key and session.touched:
+            return session
+        if session.touched:
+            self.close(session, "superseded")
+            session = self.get(session.key)
+        session.run_key, session.known = run_key, None if known is None else frozenset(known)
+        return session
 
     def close(self, session: Session, cause: str) -> asyncio.Task[None] | None:
         """Begin to close a session, or find the task that does; None when it is closed already.
@@ -96,6 +118,7 @@ class Sessions:
     async def finish(self, session: Session, lane: str, cause: str) -> None:
         """An agent of the session is done. When nothing else goes on in it, the session is settled."""
         self._retirer.unadopted(session, cause, lane=lane)
+        session.ended = True
         await self._settle_quietly(session, cause)
 
     async def pause(self, session: Session) -> None:

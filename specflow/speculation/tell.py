@@ -55,8 +55,10 @@ class Teller:
             candidate=candidate,
         )
 
-    def withheld(self, turn: Turn, candidate: Candidate, verdict: Verdict | None, cause: str) -> None:
-        """A proposed call is not started; `cause` says why."""
+    def withheld(
+        self, turn: Turn, candidate: Candidate, verdict: Verdict | None, cause: str, effect_id: str = ""
+    ) -> None:
+        """A proposed call is not started; `cause` says why, `effect_id` which effect is in its way."""
         self.see(
             EventKind.WITHHELD,
             turn.session,
@@ -65,6 +67,7 @@ class Teller:
             candidate=candidate,
             verdict=verdict,
             cause=cause,
+            effect_id=effect_id,
         )
 
     def resolved(

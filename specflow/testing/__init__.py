@@ -4,6 +4,7 @@ Imported by name, so that nothing is loaded that is not used:
 
     model_server, chat_model        a model over HTTP, or without it, that says what a script tells it
     recording_tools, ledger_world   tools that keep a log and a little world
+    settings_world                  a little world that is overwritten, and undone by writing back
     scripted_core, static_judge     the real core without LangGraph, a policy without YAML
     seeded_loop, explore            an event loop with virtual time; thousands of schedules
     manual_clock, sequencer         time by hand; steps in a given order
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from specflow.testing.scripted_core import EventLog, ScriptedCore
     from specflow.testing.seeded_loop import SeededLoop
     from specflow.testing.sequencer import Sequencer, ThreadSequencer
+    from specflow.testing.settings_world import SettingsWorld
     from specflow.testing.static_judge import StaticJudge
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "ScriptedCore",
     "SeededLoop",
     "Sequencer",
+    "SettingsWorld",
     "StaticJudge",
     "ThreadSequencer",
     "cancel_everywhere",
@@ -66,6 +69,7 @@ _HOME = {
     "ScriptedCore": "scripted_core",
     "SeededLoop": "seeded_loop",
     "Sequencer": "sequencer",
+    "SettingsWorld": "settings_world",
     "StaticJudge": "static_judge",
     "ThreadSequencer": "sequencer",
     "cancel_everywhere": "cancellation",

@@ -7,6 +7,9 @@ A scenario is three functions given by name, `"package.module:function"`, sync o
 * `recover` does what the next process would do at its start; it must bear being killed anywhere itself;
 * `check` raises when what is left is not right.
 
+A fourth, `prepare(**args)`, may do once, before anything is forked, what every trial would otherwise do again
+(compile, warm caches, make a template); it must leave no threads and no connections behind.
+
 Needs `os.fork` (Linux, macOS). State outside `world` (a database server) is the scenario's own to separate:
 name a schema after `world.name`.
 """
@@ -43,13 +46,19 @@ class CrashServerError(SpecflowError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrashScenario:
-    """What to run, to recover and to check, by name; `args` is plain JSON; `paths` go first in sys.path."""
+    """What to run, to recover and to check, by name; `args` is plain JSON; `paths` go first in sys.path.
+
+    `contained` says that all state is in `world` and holds no path of it: then a run that was killed at some
+    point is made once, and every recovery after it begins with a copy of what it left.
+    """
 
     run: str
     recover: str
     check: str
     args: Mapping[str, Any] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
+    prepare: str = ""
+    contained: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +133,8 @@ class CrashServer:
             "run": scenario.run,
             "recover": scenario.recover,
             "check": scenario.check,
+            "prepare": scenario.prepare,
+            "contained": scenario.contained,
             "args": dict(scenario.args),
             "timeout": timeout,
         }

@@ -14,6 +14,7 @@ import inspect
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import threading
@@ -38,20 +39,25 @@ def serve() -> None:
     order = json.loads(sys.stdin.readline())
     try:
         bodies = {role: _load(order[role]) for role in ("run", "recover", "check")}
+        if order["prepare"]:
+            _load(order["prepare"])(**order["args"])
     except Exception as error:  # noqa: BLE001 - whatever an import raises goes to the parent
         _answer(answers, {"error": f"{type(error).__name__}: {error}"})
         return
     extra = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     if extra:
-        _answer(answers, {"error": f"importing the scenario started threads: {', '.join(extra)}"})
+        _answer(
+            answers, {"error": f"importing or preparing the scenario started threads: {', '.join(extra)}"}
+        )
         return
     # Collected once here instead of copied and collected in every child.
     gc.collect()
     gc.freeze()
     _answer(answers, {"ready": True})
+    runs = _Runs(bodies["run"], order["args"], order["timeout"], kept=order["contained"])
     for line in sys.stdin:
         trial = json.loads(line)
-        stages = _trial(bodies, trial["crashes"], Path(trial["world"]), order["args"], order["timeout"])
+        stages = _trial(bodies, runs, trial["crashes"], Path(trial["world"]))
         _answer(answers, {"stages": stages})
 
 
@@ -70,24 +76,45 @@ def _load(name: str) -> Body:
 
 
 def _trial(
-    bodies: Mapping[str, Body],
-    crashes: list[list[Any] | None],
-    world: Path,
-    args: Mapping[str, Any],
-    timeout: float,
+    bodies: Mapping[str, Body], runs: _Runs, crashes: list[list[Any] | None], world: Path
 ) -> list[dict[str, Any]]:
     """Run, then recover as often as it takes, each killed where the trial says; recover unharmed; check."""
     armed = crashes or [None]
     plan = [("run" if index == 0 else "recover", crash) for index, crash in enumerate(armed)]
     plan += [("recover", None), ("check", None)]
-    world.mkdir(parents=True, exist_ok=True)
     stages: list[dict[str, Any]] = []
     for role, crash in plan:
-        stage = _stage(bodies[role], world, args, crash, timeout)
+        if role == "run":
+            stage = runs.make(world, crash)
+        else:
+            stage = _stage(bodies[role], world, runs.args, crash, runs.timeout)
         stages.append({"role": role, "crash": crash, **stage})
         if stage["error"]:
             break
     return stages
+
+
+class _Runs:
+    """Runs killed at one point; what each left is kept, where a copy of it is as good as another run."""
+
+    def __init__(self, body: Body, args: Mapping[str, Any], timeout: float, *, kept: bool) -> None:
+        self.args, self.timeout = args, timeout
+        self._body, self._keeps = body, kept
+        self._left: dict[str, tuple[Path, dict[str, Any]]] = {}
+
+    def make(self, world: Path, crash: list[Any] | None) -> dict[str, Any]:
+        name = json.dumps(crash)
+        if name in self._left:
+            left, stage = self._left[name]
+            shutil.copytree(left, world)
+            return stage
+        world.mkdir(parents=True, exist_ok=True)
+        stage = _stage(self._body, world, self.args, crash, self.timeout)
+        if self._keeps and not stage["error"]:
+            left = world.with_name(f"left_{len(self._left)}_{world.name}")
+            shutil.copytree(world, left)
+            self._left[name] = left, stage
+        return stage
 
 
 def _stage(

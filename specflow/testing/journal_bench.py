@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -69,19 +70,25 @@ class Bench:
         return row.stage
 
     async def rows(self) -> Snapshot:
-        """The rows that belong to this check."""
+        """The rows that belong to this check, without what a journal does unasked: a lease that runs has no
+        end here, whenever it was renewed, and shows nothing of its owner.
+        """
         everything = await self.journal.snapshot()
 
         def ours(items: tuple[Any, ...], name: str) -> tuple[Any, ...]:
             return tuple(item for item in items if getattr(item, name).startswith(self.tag))
 
         return Snapshot(
-            sessions=ours(everything.sessions, "session_id"),
+            sessions=tuple(
+                replace(row, presence="", lease_until=math.inf if row.lease_until else 0.0)
+                for row in ours(everything.sessions, "session_id")
+            ),
             branches=ours(everything.branches, "session_id"),
             effects=ours(everything.effects, "session_id"),
             events=ours(everything.events, "session_id"),
             predictions=ours(everything.predictions, "session_id"),
             dependencies=ours(everything.dependencies, "effect_id"),
+            claims=ours(everything.claims, "effect_id"),
         )
 
 
@@ -113,10 +120,10 @@ def path_of(rows: Snapshot, subject: str) -> list[tuple[str, str]]:
     return [(event.source, event.target) for event in rows.events if event.subject == subject]
 
 
-async def to_stage(bench: Bench, lease: Lease, name: str, goal: Stage) -> str:
-    """Bring a new effect to `goal` by legal moves only; returns its id."""
+async def to_stage(bench: Bench, lease: Lease, name: str, goal: Stage, **changes: Any) -> str:
+    """Bring a new effect to `goal` by legal moves only; returns its id. `changes` are of its intent."""
     journal = bench.journal
-    effect_id = await bench.start(lease, name)
+    effect_id = await bench.start(lease, name, **changes)
     if goal is Stage.INTENDED:
         return effect_id
     if goal in {Stage.UNKNOWN, Stage.FAILED, Stage.STUCK}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,35 @@ async def an_intent_is_read_back_verbatim(bench: Bench) -> None:
     assert other is not None
     assert (other.call_deadline, other.redacted, other.keyed) == (12.5, False, False)
     assert await bench.journal.effect("nothing") is None
+
+
+@check
+async def what_was_there_before_is_read_back_verbatim(bench: Bench) -> None:
+    lease = await bench.lease()
+    value = {"z": [1, 1.0, None, "\x00\ud800é", {}], "a": True}
+    known = {"whole": value, "nothing": None, "text": "x"}
+    # Many at once, so that they are written together.
+    await asyncio.gather(
+        *(
+            bench.journal.intend(lease, bench.intent(name, before=item, before_known=True))
+            for name, item in known.items()
+        ),
+        *(bench.journal.intend(lease, bench.intent(f"plain {number}")) for number in range(40)),
+        bench.journal.intend(lease, bench.intent("unsaid", before="x", before_known=False)),
+    )
+    for name, item in known.items():
+        row = await bench.journal.effect(f"{bench.tag}-{name}")
+        assert row is not None
+        assert (row.before, row.before_known) == (item, True), "null is a value, and something that was there"
+    for name in ("plain 7", "unsaid"):
+        row = await bench.journal.effect(f"{bench.tag}-{name}")
+        assert row is not None
+        assert (row.before, row.before_known) == (None, False)
+    (row,) = [item for item in (await bench.rows()).effects if item.effect_id == f"{bench.tag}-whole"]
+    assert row.before == value
+    await refuses(
+        JournalError, bench.journal.intend(lease, bench.intent("not json", before={1j}, before_known=True))
+    )
 
 
 @check

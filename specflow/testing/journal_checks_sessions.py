@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from specflow.errors import FencedError, InvariantError, JournalError
 from specflow.journal.record import Lease, PredictionRow
@@ -90,6 +91,44 @@ async def a_session_is_taken_from_the_dead_only(bench: Bench) -> None:
     await refuses(JournalError, bench.lease())
     await journal.close_session(heir)
     assert await journal.take_session(lease.session_id, owner="late", force=True) is None
+
+
+@check
+async def a_session_given_back_may_be_taken_at_once(bench: Bench) -> None:
+    journal, old = bench.journal, await bench.lease()
+    kept = await bench.lease("kept")
+
+    async def abandoned() -> set[str]:
+        return {row.session_id for row in await journal.abandoned_sessions()} & {
+            old.session_id, kept.session_id
+        }  # fmt: skip
+
+    assert await abandoned() == set()
+    await journal.release_session(old)
+    assert await abandoned() == {old.session_id}
+    new = await journal.take_session(old.session_id, owner="heir")
+    assert new is not None
+    assert new.fence == old.fence + 1
+    # The old owner gives back what is no longer its own, and somebody what never was.
+    await journal.release_session(old)
+    await journal.release_session(replace(new, session_id=f"{bench.tag}-none"))
+    assert await abandoned() == set()
+    assert await journal.take_session(new.session_id, owner="third") is None
+    await journal.close_session(new)
+    await journal.release_session(new)
+    assert await abandoned() == set(), "a closed session is nobody's business"
+
+
+@check
+async def the_sessions_of_the_dead_are_abandoned(bench: Bench) -> None:
+    journal = bench.journal
+    mine, theirs = await bench.lease("mine"), await bench.lease("theirs", owner=f"{bench.tag}-other")
+    bench.dead.add(f"{bench.tag}-other")
+    found = [row for row in await journal.abandoned_sessions() if row.thread == bench.tag]
+    assert [row.session_id for row in found] == [theirs.session_id]
+    assert found == [row for row in await journal.active_sessions(bench.tag) if row in found]
+    assert await journal.take_session(mine.session_id, owner="heir") is None
+    assert await journal.take_session(theirs.session_id, owner="heir") is not None
 
 
 @check

@@ -13,7 +13,14 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from specflow.journal.port import Journal
-from specflow.testing import journal_checks_moves, journal_checks_rows, journal_checks_sessions
+from specflow.testing import (
+    journal_checks_claims,
+    journal_checks_links,
+    journal_checks_moves,
+    journal_checks_orphans,
+    journal_checks_rows,
+    journal_checks_sessions,
+)
 from specflow.testing.journal_bench import REGISTERED, Bench, Check
 
 Make = Callable[[Callable[[str], bool]], Journal]
@@ -23,7 +30,14 @@ CHECKS: Mapping[str, Check] = REGISTERED
 """Every check by name."""
 
 # Importing them has registered their checks.
-SUITES = (journal_checks_rows, journal_checks_moves, journal_checks_sessions)
+SUITES = (
+    journal_checks_rows,
+    journal_checks_moves,
+    journal_checks_orphans,
+    journal_checks_links,
+    journal_checks_claims,
+    journal_checks_sessions,
+)
 
 
 def run_check(name: str, make: Make) -> None:

@@ -94,6 +94,7 @@ class ScriptedCore:
         owner: str = "scripted",
         conflict_wait: float = 10.0,
         persistence: Persistence | None = None,
+        saga: bool = False,
     ) -> None:
         self.log = EventLog()
         self.journal = journal
@@ -111,11 +112,24 @@ class ScriptedCore:
             mode=mode,
             owner=owner,
             conflict_wait=conflict_wait,
+            saga=saga,
         )
         self.settler = self.parts.settler
         self.coordinator = Coordinator(self.parts)
         self.key = SessionKey(thread=thread)
         self._calls = 0
+
+    def begin_run(self, run_key: str, known: Iterable[tuple[str, Call]] | None = None) -> None:
+        """A logical run begins, or goes on with a checkpoint that knows these calls by their `identity`."""
+        names = None if known is None else [self._identity(name, call) for name, call in known]
+        self.coordinator.begin_run(self.session, run_key, known=names)
+
+    def _identity(self, name: str, call: Call) -> str:
+        return digest(name, self.key.thread, call.fingerprint)
+
+    async def take_back(self) -> None:
+        """The run has failed: what it committed is undone as well."""
+        await self.coordinator.take_back(self.session)
 
     @property
     def session(self) -> Session:
@@ -162,7 +176,7 @@ class ScriptedCore:
                 call=call,
                 tool=tool,
                 runner=body,
-                identity=digest(identity or f"call {self._calls}", self.key.thread, call.fingerprint),
+                identity=self._identity(identity or f"call {self._calls}", call),
                 call_id=f"call_{self._calls}",
                 approved=approved,
             ),

@@ -17,8 +17,9 @@ from specflow.journal import operations
 from specflow.journal.batch import Failed, execute
 from specflow.journal.database import Connection, Database
 from specflow.journal.memory import MemoryJournal
-from specflow.journal.operations import Adopt, Move, Operation
-from specflow.journal.prepared import PACK
+from specflow.journal.branch_operations import Adopt
+from specflow.journal.operations import Move, Operation
+from specflow.journal.prepared import PACKS
 from specflow.journal.reads import Queries
 from specflow.journal.record import Lease, Outcome, Snapshot
 from specflow.journal.schema import prepare
@@ -79,7 +80,7 @@ def test_a_full_batch_is_numbered_in_order_and_wholly_there(
     database: Database, connection: Connection
 ) -> None:
     lease = opened(connection)
-    names = [f"e{index}" for index in range(2 * PACK + 3)]
+    names = [f"e{index}" for index in range(2 * PACKS[0] + 3)]
     assert told(execute(connection, intends(lease, *names), 1.0)) == list(range(1, len(names) + 1))
     more = [*records(lease, *names), *intends(lease, "last")]
     assert told(execute(connection, more, 2.0)) == [*[True] * len(names), len(names) + 1]

@@ -100,7 +100,12 @@ class Twins(RuleBasedStateMachine):
                 )
             ),
             dependencies=tuple(row for row in found.dependencies if row.effect_id.startswith(self.space)),
+            claims=tuple(row for row in found.claims if row.effect_id.startswith(self.space)),
         )
+
+    async def own_stuck(self, journal: Journal) -> dict[str, str]:
+        found = await journal.stuck_tools("t")
+        return {tool: effect_id for tool, effect_id in found.items() if tool.startswith(self.space)}
 
     def at(self, name: str) -> str:
         return self.space + name
@@ -134,6 +139,8 @@ class Twins(RuleBasedStateMachine):
         real=st.none() | SMALL,
         kind=CLASSES,
         needs=st.lists(SMALL, max_size=2),
+        parent=st.none() | st.none() | SMALL,
+        claims=st.just([]) | st.lists(st.sampled_from(["1", "2", "*"]), max_size=2),
         args=st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
             | st.text(st.characters()),
@@ -150,12 +157,15 @@ class Twins(RuleBasedStateMachine):
         real: str | None,
         kind: EffectClass,
         needs: list[str],
+        parent: str | None,
+        claims: list[str],
         args: Any,
     ) -> None:
         intent = Intent(
             effect_id=self.at(name),
             branch_id=self.at(branch),
-            tool="book",
+            # What other examples have left unknown of a tool stands in the way of its claims.
+            tool=self.at("book"),
             schema_hash="s",
             policy_hash="p",
             effect=kind,
@@ -166,6 +176,8 @@ class Twins(RuleBasedStateMachine):
             adopted_by=None if real is None else self.at(real),
             undo=UndoPlan(tool="cancel", arguments={}),
             depends_on=tuple(map(self.at, needs)),
+            parent_id=None if parent is None else self.at(parent),
+            claims=tuple(self.at(f"seat:{seat}") for seat in claims),
         )
         self.both(lambda j: j.intend(lease, intent))
 
@@ -230,17 +242,19 @@ class Twins(RuleBasedStateMachine):
         self.both(lambda j: j.unsettled(self.at(name)))
         self.both(lambda j: j.open_branches(self.at(name)))
         self.both(lambda j: j.branch_state(self.at(branch)))
+        self.both(self.own_stuck)
+        self.both(lambda j: j.effects(self.at(name)))
+        self.both(lambda j: j.dependents(self.at(name)))
 
     @invariant()
     def nothing_is_broken(self) -> None:
-        # I3 needs a decision of the session that random undoing of committed effects does not make.
         rows = self.loop.run_until_complete(self.own_rows(self.journals[0]))
         broken = {found.invariant for found in verify(rows)} - TOLERATED
         assert not broken
 
 
-TOLERATED = {"I3", "I5", "I14"}
-"""What the journal cannot refuse: the order of undoing and confirming is its caller's to keep."""
+TOLERATED = {"I5"}
+"""What the journal cannot refuse: the order of undoing is its caller's to keep."""
 
 
 @pytest.mark.slow

@@ -134,7 +134,7 @@ def test_columns_are_read_in_the_order_of_the_table() -> None:
 def test_sql_itself_refuses_what_the_lifecycle_does_not_know(empty: Database) -> None:
     upgrade(empty)
     insert = (
-        "INSERT INTO sf_session VALUES ('s', 't', '', 'o', 1, 0, '{state}', '{decision}', 0)",
+        "INSERT INTO sf_session VALUES ('s', 't', '', 'o', 1, 0, '{state}', '{decision}', 0, '')",
         "INSERT INTO sf_branch VALUES ('b', 's', NULL, 'h', '{branch}', '', {decided}, {decided})",
         "INSERT INTO sf_event VALUES (1, 0, 's', 'e', '{source}', '{target}', '', 1, '{{}}')",
     )

@@ -22,6 +22,7 @@ from specflow.journal.operations import Operation
 from specflow.journal.owner import owner_id
 from specflow.journal.record import Lease, Outcome, PredictionRow
 from specflow.journal.schema import upgrade
+from specflow.journal.session_operations import Renew
 from specflow.journal.sql import SqlJournal
 from specflow.journal.transaction import Transaction
 from specflow.journal.trouble import explain
@@ -173,7 +174,8 @@ async def test_concurrent_writes_share_transactions(url: str, monkeypatch: pytes
     execute = batch.execute
 
     def counting(connection: Connection, operations: list[Operation], now: float) -> list[object]:
-        sizes.append(len(operations))
+        if not isinstance(operations[0], Renew):  # as when the lock that shows our life is taken
+            sizes.append(len(operations))
         return execute(connection, operations, now)
 
     monkeypatch.setattr("specflow.journal.writer.execute", counting)

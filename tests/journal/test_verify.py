@@ -11,8 +11,9 @@ import pytest
 
 from specflow.clock import SystemClock
 from specflow.effects.kind import EffectClass
+from specflow.journal.claims import EXCLUSIVE, SHARED
 from specflow.journal.memory import MemoryJournal
-from specflow.journal.record import DependencyRow, EventRow, Snapshot
+from specflow.journal.record import ClaimRow, DependencyRow, EventRow, Snapshot
 from specflow.journal.verify import CHECKED, verify
 from specflow.lifecycle import BranchState, Stage
 from specflow.testing.journal_bench import Bench, to_stage
@@ -101,6 +102,37 @@ def depends(effect: str, needs: str) -> Callable[[Snapshot], Snapshot]:
     return lambda rows: replace(rows, dependencies=(*rows.dependencies, row))
 
 
+def claims(resource: str, *, mode: str = EXCLUSIVE) -> Callable[[Snapshot], Snapshot]:
+    """The stuck effect, and one that another session has begun, claim: the second `resource`."""
+
+    def change(rows: Snapshot) -> Snapshot:
+        second = bench_of_another()
+        held = (
+            ClaimRow(effect_id="x-stuck", resource="seat:A1", mode=EXCLUSIVE),
+            ClaimRow(effect_id="x-second", resource=resource, mode=mode),
+            ClaimRow(effect_id="x-ghost", resource="seat:A1", mode=EXCLUSIVE),
+        )
+        return Snapshot(
+            sessions=(*rows.sessions, *second.sessions),
+            branches=(*rows.branches, *second.branches),
+            effects=(*rows.effects, *second.effects),
+            events=(*rows.events, *(replace(event, seq=event.seq + 10_000) for event in second.events)),
+            dependencies=rows.dependencies,
+            claims=held,
+        )
+
+    return change
+
+
+def bench_of_another() -> Snapshot:
+    async def make() -> Snapshot:
+        bench = Bench(journal=MemoryJournal(SystemClock()), tag="x")
+        await bench.start(await bench.lease("another"), "second")
+        return await bench.rows()
+
+    return asyncio.run(make())
+
+
 UNDOING = (
     ("x-committed", "committed", "compensating"),
     ("x-committed", "compensating", "compensated"),
@@ -140,6 +172,9 @@ BROKEN: list[tuple[str, str, Callable[[Snapshot], Snapshot]]] = [
     ("I14", "reader confirmed first", depends("committed", "base")),
     ("I14", "builds on nothing", depends("stuck", "ghost")),
     ("I14", "nothing builds on it", depends("ghost", "stuck")),
+    ("I15", "two hold one seat", claims("seat:A1")),
+    ("I15", "one holds all seats", claims("seat:*")),
+    ("I15", "one holds everything", claims("*")),
 ]  # fmt: skip
 
 
@@ -153,6 +188,23 @@ def test_damage_is_found(invariant: str, _what: str, damage: Callable[[Snapshot]
     found = verify(damage(SOUND))
     assert invariant in {violation.invariant for violation in found}
     assert all(violation.rows and violation.message for violation in found)
+
+
+def test_claims_that_do_not_meet_are_no_violation() -> None:
+    apart = (claims("seat:B2"), claims("tool:book:*"), claims("seat:A1", mode=SHARED))
+    assert [verify(change(SOUND)) for change in apart] == [()] * len(apart)
+    other_tenant = claims("seat:A1")(SOUND)
+    sessions = tuple(
+        replace(row, tenant="other") if row.session_id == "x-another" else row
+        for row in other_tenant.sessions
+    )
+    assert verify(replace(other_tenant, sessions=sessions)) == ()
+    over = both(claims("seat:A1"), effects("second", stage=Stage.FAILED))(SOUND)
+    assert "I15" not in {violation.invariant for violation in verify(over)}
+    saga = both(
+        claims("seat:A1"), branches("stuck", state=BranchState.CONFIRMED), effects("stuck", attempts=1)
+    )(SOUND)
+    assert "I15" not in {violation.invariant for violation in verify(saga)}, "a saga cannot wait"
 
 
 def test_every_invariant_that_rows_can_break_has_an_example() -> None:

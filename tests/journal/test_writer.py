@@ -18,6 +18,7 @@ from specflow.journal.database import Connection, Database
 from specflow.journal.operations import Operation
 from specflow.journal.record import PredictionRow
 from specflow.journal.schema import prepare
+from specflow.journal.session_operations import Renew
 from specflow.journal.sql import SqlJournal
 from specflow.journal.transaction import Transaction
 from specflow.journal.verify import verify
@@ -85,7 +86,8 @@ async def test_a_queue_is_written_in_few_transactions_of_bounded_size(
     sizes: list[int] = []
 
     def counting(connection: Connection, operations: list[Operation], now: float) -> list[object]:
-        sizes.append(len(operations))
+        if not isinstance(operations[0], Renew):  # as when the lock that shows our life is taken
+            sizes.append(len(operations))
         return batch.execute(connection, operations, now)
 
     monkeypatch.setattr("specflow.journal.writer.execute", counting)

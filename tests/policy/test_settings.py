@@ -102,6 +102,20 @@ def test_everything_written_arrives() -> None:
     assert (patch.tool, patch.fields) == ("change", ("passenger",))
 
 
+def test_a_verifier_that_could_not_be_called_is_none() -> None:
+    find = ToolSpec(name="find", parameters=parameters("booking_id"))
+    book = ToolSpec(name="book", parameters=parameters("flight_id"))
+    text = (
+        "version: 1\ntools: {{book: {{effect: compensatable, verify: {{tool: find, with: {{{}: key}}}}}}}}\n"
+    )
+    found = [
+        loads(text.format(name), tools=ToolRegistry([book, find])).settings(book).verify
+        for name in ("booking_id", "id")
+    ]
+    assert found[0] is not None
+    assert found[1] is None
+
+
 def test_where_nothing_is_said() -> None:
     policy = loads("version: 1\ntools: {a: {effect: read_only}}\n")
     assert policy.settings(ToolSpec(name="a")) == ToolSettings()

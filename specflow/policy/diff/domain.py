@@ -52,6 +52,8 @@ def domain(tool: ToolSpec | None, plans: Sequence[Plan]) -> Domain:
     for plan in plans:
         for path in _of_undo(plan):
             rest.setdefault(path, list(_USUAL))
+        for path, values in _of_before(plan):
+            rest[path] = [*values, *rest.get(path, [])]
     places = _contacts(plans)
     texts = [path for path, values in rest.items() if path[0] == "args" and any(map(_is_text, values))]
     for path in texts or [("args", "anything")]:
@@ -104,10 +106,23 @@ def _short(source: str) -> str:
 def _of_undo(plan: Plan) -> Iterator[Path]:
     """What the compensator is called with decides whether a call may run early."""
     undo = plan.settings.undo
-    read = (
-        [made.paths for made in undo.arguments.values() if isinstance(made, Cel)] if undo is not None else []
-    )
-    yield from sorted({path for paths in read for path in paths if path[0] == "args" and len(path) > 1})
+    if undo is None:
+        return
+    first = undo.before.arguments.values() if undo.before is not None else ()
+    paths = {path for made in (*undo.arguments.values(), *first) for path in made.paths}
+    yield from sorted(path for path in paths if path[0] == "args" and len(path) > 1)
+
+
+def _of_before(plan: Plan) -> Iterator[tuple[Path, list[Any]]]:
+    """What the rules of the tool that is read first compare with what this call gives it."""
+    undo = plan.settings.undo
+    if undo is None or undo.before is None or plan.before is None:
+        return
+    for name, made in sorted(undo.before.arguments.items()):
+        for condition in conditions([plan.before]):
+            if any(path[:2] == ("args", name) for path in condition.paths):
+                values = [near for value in literals(condition) for near in around(value)]
+                yield from ((path, values) for path in sorted(made.paths) if len(path) > 1)
 
 
 def _contacts(plans: Sequence[Plan]) -> list[str]:

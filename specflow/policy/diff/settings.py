@@ -186,7 +186,8 @@ def _undo(undo: Undo | None) -> tuple[str, ...]:
     succeeded = f"succeeded_when {undo.succeeded_when.source}" if undo.succeeded_when else ""
     missing = "tolerates_missing" if undo.tolerates_missing else ""
     within_ = f"within {undo.within:g} s" if undo.within is not None else ""
-    return tuple(part for part in (f"{undo.tool}({mapping})", succeeded, missing, within_) if part)
+    first = f"before {undo.before.tool}({_mapping(undo.before.arguments)})" if undo.before else ""
+    return tuple(part for part in (f"{undo.tool}({mapping})", first, succeeded, missing, within_) if part)
 
 
 def _verify(verify: Verify | None) -> str:

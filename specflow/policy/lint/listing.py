@@ -28,10 +28,10 @@ def nameless(subject: Subject) -> Found:
     """SF402: names that no tool has."""
     spelled = {site.name for site in subject.sites}
     if subject.tools is None:
-        for site, field, target in sites_with_targets(subject):
-            if field != "compensate" and not subject.entries(target):
+        for site, where, target in sites_with_targets(subject):
+            if where != ("compensate",) and not subject.entries(target):
                 message = f"no entry is called {target!r}{near(target, spelled)}: list it under tools"
-                yield subject.hit(site, field, "tool", message=message)
+                yield subject.hit(site, *where, "tool", message=message)
         return
     names = [tool.name for tool in subject.tools]
     for site in subject.sites:

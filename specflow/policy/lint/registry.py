@@ -45,6 +45,7 @@ CHECKS = (
     _check("SF209", _ERROR, "An undo that may come too late", undo.window),
     _check("SF210", _ERROR, "A compensator that is denied", undo.denied),
     _check("SF211", _ERROR, "A verifier that may write", undo.verifier),
+    _check("SF212", _ERROR, "A read from before that never runs early", undo.read_late),
     _check("SF301", _WARNING, "An early write without a confidence of its own", early.unsure),
     _check("SF302", _WARNING, "A cache on what is not a read", early.cached),
     _check("SF303", _ERROR, "An ignored field that decides something", early.ignored),

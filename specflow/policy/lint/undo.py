@@ -51,9 +51,11 @@ def unclassed(subject: Subject) -> Found:
 def cyclic(subject: Subject) -> Found:
     """SF203: compensators that are undone by what they undo."""
     for site in subject.sites:
-        if site.part.compensate is None:
+        written = site.part.compensate
+        # Writing back what was there before is no second effect that would need an undo.
+        if written is None or (written.tool == site.name and written.before is not None):
             continue
-        way = _way(subject, site.part.compensate.tool, site.name)
+        way = _way(subject, written.tool, site.name)
         if way:
             message = (
                 f"{' -> '.join([site.name, *way])}: an undo must not have an undo that leads back; give the "
@@ -74,7 +76,7 @@ def repeated(subject: Subject) -> Found:
             continue
         arguments = written.with_ or {}
         roots = {root for expression in arguments.values() for root in expression.roots}
-        named = bool(roots & {"key", "result"}) or written.with_ is None
+        named = bool(roots & {"key", "result", "before"}) or written.with_ is None
         retries = plan.settings.retries
         if "key" in roots or (named and not retries):
             continue
@@ -135,6 +137,19 @@ def verifier(subject: Subject) -> Found:
             yield subject.hit(site, "verify", "tool", message=message)
 
 
+def read_late(subject: Subject) -> Found:
+    """SF212: writes that are to run early, and whose read from before never does."""
+    for site in subject.sites:
+        before = site.part.compensate.before if site.part.compensate is not None else None
+        if before is None or not subject.early(site.name) or subject.early(before.tool):
+            continue
+        message = (
+            f"{before.tool} reads what was there before {site.name} writes, and never runs early itself, so "
+            f"{site.name} never does: give {before.tool} `speculate: now`, or {site.name} `speculate: hold`"
+        )
+        yield subject.hit(site, "compensate", "before", "tool", message=message)
+
+
 def _compensators(subject: Subject, name: str) -> list[str]:
     """Every compensator that a policy entry or the Python source names for the tool."""
     found = [entry.compensate.tool for entry in subject.entries(name) if entry.compensate is not None]
@@ -161,14 +176,15 @@ def _unregistered(subject: Subject, name: str) -> bool:
     return subject.tools is not None and name not in subject.tools
 
 
-def sites_with_targets(subject: Subject) -> Iterator[tuple[Site, str, str]]:
-    """Every entry with a field that names another tool, and that tool."""
+def sites_with_targets(subject: Subject) -> Iterator[tuple[Site, tuple[str, ...], str]]:
+    """Every entry with a field that names another tool, where that is, and the tool."""
     for site in subject.sites:
         part = site.part
-        for field, written in (
-            ("compensate", part.compensate),
-            ("verify", part.verify),
-            ("patch", part.patch),
+        for where, written in (
+            (("compensate",), part.compensate),
+            (("compensate", "before"), part.compensate.before if part.compensate is not None else None),
+            (("verify",), part.verify),
+            (("patch",), part.patch),
         ):
             if written is not None:
-                yield site, field, written.tool
+                yield site, where, written.tool

@@ -5,20 +5,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from specflow.policy.suggest import lexicon
+from specflow.policy.suggest import images, lexicon, moves, unmaking
 from specflow.policy.suggest.docstring import result_text
 from specflow.policy.suggest.evidence import Trap
 from specflow.policy.suggest.names import act
 from specflow.policy.suggest.subject import Subject, properties_of
+from specflow.policy.suggest.things import IDS, is_id_of, same_things, singular
+from specflow.policy.suggest.undo import NAME, Compensator, Search, dotted
 from specflow.policy.suggest.words import split_name
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
-_SMALL = frozenset({"a", "an", "the", "to", "from", "in", "on", "of", "for", "at", "by", "with", "my", "as"})
-_IDS = frozenset({"id", "ids", "key", "number", "no", "uuid", "ref", "reference", "code", "handle"})
 _NAMES_ID = frozenset({"id", "identifier", "uuid", "key", "number", "reference"})
 _CONTAINERS = frozenset(
     """
@@ -26,12 +24,6 @@ _CONTAINERS = frozenset(
     """.split()
 )
 _RETURNS = re.compile(r"\b(returns?|result|response|output|yields?)\b", re.I)
-_CEL_WORDS = frozenset(
-    """
-    as break const continue else false for function if import in let loop null package namespace return true
-    var void while
-    """.split()
-)
 _OLD_VALUE = frozenset(
     """
     set update modify edit alter change rename move replace adjust configure overwrite mv patch reset
@@ -40,80 +32,93 @@ _OLD_VALUE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compensator:
-    """`arguments` maps each required parameter of `tool` to a CEL expression; `why` is one line."""
+def find(subject: Subject, others: Sequence[Subject], reads: frozenset[str] = frozenset()) -> Search:
+    """The one tool that undoes `subject` and whose every required argument will be known.
 
-    tool: str
-    arguments: Mapping[str, str]
-    why: str
-    traps: tuple[Trap, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """The compensator of a tool, or what keeps it from having one."""
-
-    compensator: Compensator | None = None
-    why_not: str = ""
-    trap: Trap | None = None
-
-
-def find(subject: Subject, others: Iterable[Subject]) -> Search:
-    """The one tool that undoes `subject` and whose every required argument will be known."""
+    `reads` are the names of those that may be called before it, to learn what it is about to overwrite.
+    """
     verb, nouns = act(subject.name)
+    barred = _barred(subject, verb)
+    if barred is not None:
+        return barred
+    image = _written_back(subject, others, reads)
+    # An opposite that needs no value from before is the simpler way to bring back what was removed.
+    if image.compensator is not None and verb not in images.REMOVES:
+        return image
+    opposite = _by_opposite(subject, verb, nouns, others)
+    if opposite.compensator is not None:
+        return opposite
+    if image.compensator is not None or (image.why_not and not opposite.why_not):
+        return image
+    if not opposite.why_not and verb in _OLD_VALUE:
+        return Search(why_not="undoing it needs the value from before", trap=Trap.OLD_VALUE)
+    return opposite
+
+
+def _barred(subject: Subject, verb: str) -> Search | None:
+    """Why nothing can take it back, whatever other tools there are."""
     if subject.annotation is not None and subject.annotation.undo:
-        pass  # its author has already said that it can be undone
-    elif verb in lexicon.IRREVERSIBLE and verb not in lexicon.CREATORS:
-        return Search(
-            why_not=f"{verb!r} is seen by others before it could be undone", trap=Trap.SEEN_BY_OTHERS
-        )
-    elif verb in lexicon.TOGGLES:
-        return Search(
-            why_not="calling it again undoes it only if nobody called it in between", trap=Trap.TOGGLE
-        )
+        return None  # its author has already said that it can be undone
+    if verb in lexicon.IRREVERSIBLE and verb not in lexicon.CREATORS:
+        why = f"{verb!r} is seen by others before it could be undone"
+        return Search(why_not=why, trap=Trap.SEEN_BY_OTHERS)
+    if verb in lexicon.TOGGLES:
+        why = "calling it again undoes it only if nobody called it in between"
+        return Search(why_not=why, trap=Trap.TOGGLE)
+    return None
+
+
+def _by_opposite(subject: Subject, verb: str, nouns: tuple[str, ...], others: Sequence[Subject]) -> Search:
     refused = ""
     usable: list[Compensator] = []
-    for other, switch in _opposites(subject, verb, nouns, others):
+    for other, switch, also in _opposites(subject, verb, nouns, others):
         arguments, missing = _mapping(subject, other, switch=switch)
         if missing:
             refused = refused or f"{other.name} {missing}"
         else:
             # What is named by the arguments alone may have been there before; what the result names is new.
             named = any(source.startswith("result") for source in arguments.values())
-            traps = () if named else (Trap.ALREADY_SO,)
+            traps = also or (() if named else (Trap.ALREADY_SO,))
             why = f"{subject.name} and {other.name} are opposites, and every required argument is known"
             usable.append(Compensator(tool=other.name, arguments=arguments, why=why, traps=traps))
     if len(usable) == 1:
         return Search(compensator=usable[0])
     if usable:
         return Search(why_not=f"more than one tool could undo it: {', '.join(item.tool for item in usable)}")
-    if not refused and verb in _OLD_VALUE:
-        return Search(why_not="undoing it needs the value from before", trap=Trap.OLD_VALUE)
     return Search(why_not=refused)
+
+
+def _written_back(subject: Subject, others: Sequence[Subject], reads: frozenset[str]) -> Search:
+    declared = subject.annotation.undo if subject.annotation is not None else ""
+    if declared:
+        return Search()
+    moved = moves.back(subject)
+    return Search(compensator=moved) if moved is not None else images.find(subject, others, reads)
 
 
 def _opposites(
     subject: Subject, verb: str, nouns: tuple[str, ...], others: Iterable[Subject]
-) -> Iterator[tuple[Subject, bool]]:
+) -> Iterator[tuple[Subject, bool, tuple[Trap, ...]]]:
     """Tools that do the opposite to the same things; the flag says that the pair is a switch."""
     declared = subject.annotation.undo if subject.annotation is not None else ""
     for other in sorted(others, key=lambda item: item.name):
         if other.name == subject.name or (declared and other.name != declared):
             continue
         if declared:
-            yield other, False
+            yield other, False, ()
             continue
         undoing, things = act(other.name)
         if _flipped(subject.name, other.name):
-            yield other, True
-        elif _same_things(verb, nouns, things):
+            yield other, True, ()
+        elif same_things(verb, nouns, things):
             switched = (verb, undoing) in lexicon.SWITCHES
             back = (undoing, verb) in lexicon.SWITCHES and _loses_nothing(subject, other)
             if undoing in lexicon.CREATORS.get(verb, ()):
-                yield other, False
+                yield other, False, ()
             elif switched or back:
-                yield other, True
+                yield other, True, ()
+            elif undoing not in lexicon.READ and unmaking.unmakes(subject, other):
+                yield other, True, unmaking.traps(subject, other)
 
 
 def _flipped(one: str, other: str) -> bool:
@@ -128,22 +133,6 @@ def _loses_nothing(subject: Subject, other: Subject) -> bool:
     return set(other.properties) <= set(subject.required)
 
 
-def _same_things(verb: str, nouns: tuple[str, ...], things: tuple[str, ...]) -> bool:
-    mine = {_singular(noun) for noun in nouns} - _SMALL
-    theirs = {_singular(thing) for thing in things} - _SMALL
-    # `cancel_booking` undoes `book_flight`: the booking is what booking makes.
-    theirs = {noun for noun in theirs if not (len(verb) >= 4 and noun.startswith(verb.removesuffix("e")))}
-    if not theirs:
-        return not mine or bool(things)
-    return theirs <= mine or (bool(mine) and mine <= theirs)
-
-
-def _singular(word: str) -> str:
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
-
-
 def _mapping(subject: Subject, other: Subject, *, switch: bool) -> tuple[dict[str, str], str]:
     """CEL for each required parameter of `other`, or why there is none."""
     needed = sorted(other.required)
@@ -154,7 +143,7 @@ def _mapping(subject: Subject, other: Subject, *, switch: bool) -> tuple[dict[st
     made: dict[str, str] = {}
     for name in needed:
         source = _source(name, subject, other, switch=switch)
-        if not source or not _NAME.fullmatch(name):
+        if not source or not NAME.fullmatch(name):
             return {}, f"needs {name!r}, which no argument or result is known to give"
         made[name] = source
     return made, ""
@@ -172,28 +161,23 @@ def _source(name: str, subject: Subject, other: Subject, *, switch: bool) -> str
         key for key in given if split_name(key) == words and _fits(given[key], wanted) and not anothers
     ]
     from_result = [key for key in returned if split_name(key) == words and _fits(returned[key], wanted)]
-    identifier = bool(words) and words[-1] in _IDS
+    identifier = bool(words) and words[-1] in IDS
     if not from_result and identifier and not from_args and not switch:
         # `delete_booking(booking_id)` after `create_booking` -> {"id": ...}, and the other way about.
-        things = {_singular(word) for side in (subject, other) for word in act(side.name)[1]}
+        things = frozenset(singular(word) for side in (subject, other) for word in act(side.name)[1])
         if len(words) == 1:
-            from_result = [key for key in returned if _is_id_of(key, things) and _fits(returned[key], wanted)]
-        elif _singular("".join(words[:-1])) in things:
+            from_result = [key for key in returned if is_id_of(key, things) and _fits(returned[key], wanted)]
+        elif singular("".join(words[:-1])) in things:
             from_result = [
                 key for key in returned if key.lower() == words[-1] and _fits(returned[key], wanted)
             ]
     if not (from_args or from_result or returned or subject.opaque_result) and identifier:
         if _documents(name, subject):
-            return _dotted("result", name)
+            return dotted("result", name)
         if not switch and _is_result(words, subject):
             return "result"
-    found = [_dotted("args", key) for key in from_args] or [_dotted("result", key) for key in from_result]
+    found = [dotted("args", key) for key in from_args] or [dotted("result", key) for key in from_result]
     return found[0] if len(found) == 1 else ""
-
-
-def _is_id_of(key: str, things: set[str]) -> bool:
-    words = split_name(key)
-    return len(words) > 1 and words[-1] in _IDS and _singular("".join(words[:-1])) in things
 
 
 def _documents(name: str, subject: Subject) -> bool:
@@ -208,16 +192,10 @@ def _documents(name: str, subject: Subject) -> bool:
 def _is_result(words: list[str], subject: Subject) -> bool:
     """Whether the description says that the result itself, nothing around it, is this identifier."""
     told = set(split_name(result_text(subject.description[:20_000])[:400]))
-    about = told | {_singular(word) for word in act(subject.name)[1]}
+    about = told | {singular(word) for word in act(subject.name)[1]}
     return bool(told & _NAMES_ID) and not told & _CONTAINERS and set(words[:-1]) <= about
 
 
 def _fits(have: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     mine, theirs = have.get("type"), wanted.get("type")
     return not (isinstance(mine, str) and isinstance(theirs, str)) or mine == theirs
-
-
-def _dotted(root: str, key: str) -> str:
-    if not _NAME.fullmatch(key):
-        return ""
-    return f'{root}["{key}"]' if key in _CEL_WORDS else f"{root}.{key}"

@@ -24,6 +24,7 @@ class Artefact(StrEnum):
     PROTOCOL = "protocol"
     CODE = "code"
     ANNOTATION = "annotation"
+    SIBLING = "sibling"
 
 
 class Trap(StrEnum):
@@ -37,6 +38,9 @@ class Trap(StrEnum):
     ALREADY_SO = "undo_assumes_it_was_not_so_before"
     SEEN_BY_OTHERS = "seen_by_others_before_the_undo"
     OLD_VALUE = "undo_needs_the_old_value"
+    CASCADE = "changes_more_than_its_value"
+    COARSE = "undo_takes_back_more_than_the_call_did"
+    NEW_THING = "undo_makes_a_new_thing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,17 @@ _ALWAYS = frozenset(
 _MAYBE_CHOICE = frozenset({"method", "mode", "type"})
 _PRIVATE = re.compile(r"(^|_)(url|uri|host|hostname|endpoint|email|e_mail|path|file|filename|directory)s?$")
 _ORDERS = frozenset({"set", "put", "update", "patch", "post", "clear"})
-_FLAGS = frozenset(
+_CODE_BY_OTHER_NAMES = frozenset({"function", "expression", "callback", "lambda", "page_function"})
+_PROGRAMMING = re.compile(r"=>|\b(javascript|typescript|js|python|lua|ruby|perl|lisp|eval)\b", re.I)
+_PLACES = frozenset(
+    {"path", "file", "filename", "filepath", "directory", "dir", "folder", "url", "uri", "location"}
+)
+_PUTS = re.compile(
+    r"\b(sav(e|es|ed|ing)|writ(e|es|ten|ing)|stor(e|es|ed|ing)|exports?|uploads?) .{0,80}\b(to|in|into|at)\b"
+    r"|\bto (save|write|store|export|upload)\b",
+    re.I | re.S,
+)
+FLAGS = frozenset(
     {"dry_run", "dryrun", "force", "commit", "overwrite", "recursive", "persist", "save", "apply"}
 )
 
@@ -45,9 +55,9 @@ def _of(name: str, schema: Mapping[str, Any], told: str) -> Iterator[Evidence]:
         yield _said(Says.UNSURE, f"{name!r} carries a program: the effect is in it", Trap.ARGUMENT_DEPENDENT)
     elif chosen := _choice(plain, schema):
         yield _said(Says.UNSURE, f"{name!r} {chosen}", Trap.ARGUMENT_DEPENDENT)
-    elif plain in lexicon.SINKS:
+    elif plain in lexicon.SINKS or _says_sink(words, schema.get("description")):
         yield _said(Says.WRITE, f"{name!r} says where something is put")
-    elif plain in _FLAGS or (_boolean(schema) and _orders(words)):
+    elif plain in FLAGS or (_boolean(schema) and _orders(words)):
         yield _said(Says.UNSURE, f"{name!r} switches an effect on or off", Trap.ARGUMENT_DEPENDENT)
     elif words[:1] == ["new"] and len(words) > 1:
         yield _said(Says.WRITE, f"{name!r} is the value that something gets")
@@ -57,9 +67,16 @@ def _of(name: str, schema: Mapping[str, Any], told: str) -> Iterator[Evidence]:
         yield _said(Says.NOTE, f"an early call shows {name!r} to whom it contacts: say `destinations`")
 
 
+def _says_sink(words: list[str], told: object) -> bool:
+    """Whether its own description says that something is put there; only of what could name a place."""
+    return bool(_PLACES & set(words)) and isinstance(told, str) and bool(_PUTS.search(told[:2000]))
+
+
 def _carries_a_program(name: str, told: str) -> bool:
     if name in _ALWAYS:
         return True
+    if name in _CODE_BY_OTHER_NAMES:
+        return bool(_PROGRAMMING.search(told))
     if name in {"query", "q", "statement", "statements", "stmt"}:
         return bool(_LANGUAGE.search(told))
     return name in lexicon.EXECUTES and bool(_RUNS.search(told))

