@@ -58,11 +58,13 @@ def recover(  # noqa: PLR0917 - typer reads the options off the signature; nobod
         report = asyncio.run(_recover(url_of(db), tools, policy))
     counts = {"recovered": report.recovered, "compensated": report.compensated, "stuck": report.stuck}
     if as_json:
-        typer.echo(json.dumps({**counts, "held": report.held}))
+        typer.echo(json.dumps({**counts, "held": report.held, "waiting": report.waiting}))
     else:
         typer.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
         if report.held:
             typer.echo(f"{report.held} sessions are held by processes that may be alive; try again later")
+        if report.waiting:
+            typer.echo(f"{report.waiting} effects wait to be undone until what builds on them is not stuck any more")
     raise typer.Exit(1 if report.stuck else 0)
 
 

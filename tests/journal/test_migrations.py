@@ -20,7 +20,9 @@ from specflow.journal.sql import SqlJournal
 from specflow.journal.tables import HEAD, metadata
 from specflow.journal.verify import verify
 from specflow.lifecycle import Stage
+from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.postgres import PostgresServer
+from specflow.testing.scripted_core import ScriptedCore
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -127,6 +129,63 @@ async def test_up_down_up_with_rows(empty: Database) -> None:
         upgrade(empty)
 
 
+ROWS: dict[str, list[dict[str, object]]] = {
+    "sf_session": [
+        {"session_id": "s", "thread": "t", "tenant": "", "owner": "gone:1:1:x", "fence": 3, "lease_until": 0.0,
+         "state": "active", "decision": "", "created_at": 1.0},
+    ],
+    "sf_branch": [
+        {"branch_id": "b1", "session_id": "s", "hypothesis": "real", "state": "confirmed", "cause": "",
+         "decided_at": 2.0, "decided_fence": 3},
+        {"branch_id": "b2", "session_id": "s", "hypothesis": "guess", "state": "open", "cause": ""},
+    ],
+    "sf_effect": [
+        {"effect_id": name, "branch_id": branch, "session_id": "s", "tenant": "", "seq": seq, "tool": "book",
+         "schema_hash": "h", "policy_hash": "p", "effect_class": "compensatable", "fingerprint": "f",
+         "args": '{"seat": "A1"}', "idem_key": f"k{seq}", "keyed": True, "redacted": False, "stage": "done",
+         "result": '{"booking_id": 7}', "replayable": True, "error": "", "adopted_by": adopted,
+         "undo": '{"tool": "cancel", "arguments": {"booking": "key"}, "succeeded_when": "",'
+                 ' "tolerates_missing": true}',
+         "attempts": 0, "fence": 3, "rev": 2, "reasons": "[]", "traceparent": "", "created_at": 2.0,
+         "updated_at": 3.0}
+        for name, branch, seq, adopted in (("e1", "b1", 1, "me"), ("e2", "b2", 2, None))
+    ],
+    "sf_event": [
+        {"at": 1.0, "session_id": "s", "subject": subject, "source": source, "target": target, "cause": "",
+         "fence": 3, "facts": "{}"}
+        for subject, source, target in (
+            ("s", "", "active"), ("b1", "", "confirmed"), ("e1", "", "intended"), ("b2", "", "open"),
+            ("e2", "", "intended"), ("e1", "intended", "done"), ("e2", "intended", "done"),
+        )
+    ],
+}  # fmt: skip
+"""What every revision could hold: columns of later ones have defaults."""
+
+
+@pytest.mark.parametrize("revision", [f"{number:04}" for number in range(1, int(HEAD) + 1)])
+async def test_rows_of_every_past_revision_are_upgraded_and_recovered(empty: Database, revision: str) -> None:
+    upgrade(empty, revision)
+    assert current(empty) == revision
+    with empty.engine.begin() as connection:
+        for name, several in ROWS.items():
+            table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+            for values in several:
+                connection.execute(sa.insert(table).values(values))
+    assert upgrade(empty) == (revision, HEAD)
+    assert drift(empty) == []
+    journal = SqlJournal.open(empty.url.render_as_string(hide_password=False))
+    assert verify(await journal.snapshot()) == ()
+    world = LedgerWorld(bookings={"k1": "A1", "k2": "A1"})
+    core = ScriptedCore(world.tools(), world.judge(tolerant=True), journal)
+    report = await core.recover()
+    assert (report.recovered, report.compensated) == (1, 1)
+    assert world.bookings == {"k1": "A1", "k2": ""}
+    rows = await journal.snapshot()
+    assert verify(rows) == ()
+    assert [row.stage for row in rows.effects] == [Stage.COMMITTED, Stage.COMPENSATED]
+    await journal.aclose()
+
+
 def test_columns_are_read_in_the_order_of_the_table() -> None:
     assert tuple(column.name for column in tables.effect.c) == rows._EFFECT
 
@@ -134,7 +193,7 @@ def test_columns_are_read_in_the_order_of_the_table() -> None:
 def test_sql_itself_refuses_what_the_lifecycle_does_not_know(empty: Database) -> None:
     upgrade(empty)
     insert = (
-        "INSERT INTO sf_session VALUES ('s', 't', '', 'o', 1, 0, '{state}', '{decision}', 0, '')",
+        "INSERT INTO sf_session VALUES ('s', 't', '', 'o', 1, 0, '{state}', '{decision}', 0, '', '')",
         "INSERT INTO sf_branch VALUES ('b', 's', NULL, 'h', '{branch}', '', {decided}, {decided})",
         "INSERT INTO sf_event VALUES (1, 0, 's', 'e', '{source}', '{target}', '', 1, '{{}}')",
     )

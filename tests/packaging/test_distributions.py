@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from specflow.resources import TOP_LEVEL
+from specflow.testing.postgres import PostgresServer, postgres
+
+__all__ = ["postgres"]
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
@@ -132,3 +135,41 @@ def test_the_sdist_can_be_tested_and_built(distributions: tuple[Path, Path]) -> 
     assert wanted <= names
     assert "tests/packaging/test_distributions.py" in names
     assert not [name for name in names if name.startswith((".venv", ".git/"))]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_the_installed_wheel_migrates_a_database_and_works_with_it(
+    kind: str, installed: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Up, back to the first revision, up again, with rows in it; from the wheel and nothing else."""
+    if kind == "sqlite":
+        url = f"sqlite:///{tmp_path}/journal.db"
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.new_database()
+    script = (
+        "import asyncio, sys\n"
+        "import specflow\n"
+        "from specflow.journal.database import Database\n"
+        "from specflow.journal.schema import downgrade, drift, upgrade\n"
+        "from specflow.journal.sql import SqlJournal\n"
+        "from specflow.journal.verify import verify\n"
+        "url = sys.argv[1]\n"
+        "database = Database(url)\n"
+        "async def main():\n"
+        "    journal = SqlJournal.open(url)\n"
+        "    await journal.open_session('s', thread='t', owner='o')\n"
+        "    await journal.aclose()\n"
+        "    downgrade(database, '0001')\n"
+        "    upgrade(database)\n"
+        "    assert drift(database) == []\n"
+        "    journal = SqlJournal.open(url)\n"
+        "    rows = await journal.snapshot()\n"
+        "    assert verify(rows) == () and [row.session_id for row in rows.sessions] == ['s']\n"
+        "    await journal.aclose()\n"
+        "upgrade(database)\n"
+        "asyncio.run(main())\n"
+        "print(specflow.__file__)\n"
+    )
+    said = run(sys.executable, "-c", script, url, cwd=tmp_path, PYTHONPATH=str(installed))
+    assert Path(said.strip()).is_relative_to(installed.resolve())
