@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -36,6 +37,8 @@ from specflow.policy.verdict import Speculate
 from specflow.prediction.partial_call import PartialCallPredictor
 from specflow.prediction.predictor import Predictor
 from specflow.prediction.sniffer import ReasoningSniffer
+from specflow.sealing.environment import sealer_of
+from specflow.sealing.sealer import VARIABLE, Sealer
 from specflow.settlement.recover import Report, recover
 from specflow.speculation.assemble import assemble
 from specflow.speculation.living import Living
@@ -60,12 +63,14 @@ class Runtime:
     never anything a model or a tool said. `durability` is `process` (survives kill -9) or `power`
     (survives a power cut). `conflict_wait` is how many seconds a real call waits for what is in its way: an
     early write that is being undone, or an effect of another session that holds what it would change.
+    `sealer` keeps what the policy redacts, encrypted; without one, the keys in SPECFLOW_JOURNAL_KEY do, and
+    without these it is not stored.
 
     Raises:
         PolicyError: the policy is missing or broken; every finding is in the message.
         JournalError: the journal's database cannot be used.
         AnnotationError: a tool's annotations contradict each other.
-        ConfigurationError: an option has no such value.
+        ConfigurationError: an option has no such value, or SPECFLOW_JOURNAL_KEY cannot be used.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Runtime:
         conflict_wait: float = 10.0,
         clock: Clock | None = None,
         ids: IdSource | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
         if isinstance(policy, str | Path | Sequence) and not policy:
             raise ConfigurationError("no policy was given", hint="see docs: write a policy")
@@ -94,7 +100,8 @@ class Runtime:
             )
         self.mode = mode
         self.registry = ToolRegistry(specs_of(tools))
-        self.policy: Judge = _policy(policy, self.registry)
+        sealer = sealer_of(os.environ) if sealer is None else sealer
+        self.policy: Judge = _policy(policy, self.registry, keeps_secrets=sealer is not None)
         self.journal: Journal = (
             SqlJournal.open(journal, durability=durability) if isinstance(journal, str) else journal
         )
@@ -120,6 +127,7 @@ class Runtime:
                 living=Living(_SESSIONS_OF_THE_PROCESS),
                 surround=spans.attached if spans else lambda _id: nullcontext(),
                 traceparent=spans.traceparent if spans else lambda _id: "",
+                sealer=sealer,
             )
         )
         self._calls = ToolCalls(self.host)
@@ -220,11 +228,17 @@ def default_predictors() -> tuple[Predictor, ...]:
     return (ReasoningSniffer(), PartialCallPredictor())
 
 
-def _policy(policy: PolicyLike, registry: ToolRegistry) -> Judge:
+def _policy(policy: PolicyLike, registry: ToolRegistry, *, keeps_secrets: bool) -> Judge:
     if isinstance(policy, str | Path):
-        return load(policy, tools=registry)
+        return load(policy, tools=registry, keeps_secrets=keeps_secrets)
     if isinstance(policy, Sequence):
-        return load(list(policy), tools=registry)
+        return load(list(policy), tools=registry, keeps_secrets=keeps_secrets)
+    if getattr(policy, "keeps_secrets", False) and not keeps_secrets:
+        # INVARIANT: nothing runs early on the word that a secret will be kept which nobody keeps.
+        raise ConfigurationError(
+            "the policy was loaded with keeps_secrets=True, and nothing keeps secrets here",
+            hint=f"set {VARIABLE}",
+        )
     return policy
 
 

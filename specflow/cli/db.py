@@ -1,4 +1,4 @@
-"""`specflow db`: upgrade, current, check."""
+"""`specflow db`: upgrade, current, check, new-key."""
 
 from __future__ import annotations
 
@@ -108,6 +108,19 @@ def check(db: DbOption, as_json: AsJson = False) -> None:
     else:
         typer.echo("\n".join(differences) or f"at {found}, as expected")
     raise typer.Exit(1 if differences else 0)
+
+
+@app.command("new-key", epilog="Example: specflow db new-key")
+def new_key_command(as_json: AsJson = False) -> None:
+    """Print a fresh key for SPECFLOW_JOURNAL_KEY, with which the journal keeps what a policy redacts.
+
+    It is not stored anywhere: keep it where you keep passwords. Several keys are separated by commas; the
+    first encrypts, all decrypt.
+    """
+    from specflow.sealing.keys import new_key
+
+    key = new_key()
+    typer.echo(json.dumps({"key": key}) if as_json else key)
 
 
 def _must_exist(database: object) -> None:

@@ -91,7 +91,7 @@ def show(
             "id": found,
             "sessions": [_session_json(row) for row in snapshot.sessions if row.session_id == found],
             "branches": [asdict(row) for row in snapshot.branches if row.branch_id in branches],
-            "effects": [asdict(row) for row in effects],
+            "effects": [_effect_json(row) for row in effects],
             "claims": [asdict(row) for row in claims],
             "events": [asdict(row) for row in events],
         }
@@ -172,6 +172,15 @@ def _find(snapshot: Snapshot, wanted: str) -> str:
 
 def _session_json(row: SessionRow) -> dict[str, object]:
     return {**asdict(row), "state": row.state.value}
+
+
+def _effect_json(row: EffectRow) -> dict[str, object]:
+    """The row; of what is sealed only where it is, and whether it was kept."""
+    sealed = {
+        name: {"places": [list(place) for place in mark.places], "kept": bool(mark.box)}
+        for name, mark in row.sealed.items()
+    }
+    return {**asdict(row), "sealed": sealed}
 
 
 def _session_line(row: SessionRow) -> str:

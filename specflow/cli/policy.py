@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from specflow.policy.finding import UNREADABLE, Finding, Severity
 from specflow.policy.lint import lint
 from specflow.policy.load import survey
 from specflow.policy.policy import Policy
+from specflow.sealing.environment import sealer_of
 
 app = typer.Typer(
     name="policy",
@@ -57,7 +59,8 @@ def check_command(files: Files, tools: Tools = "", as_json: AsJson = False) -> N
     found = survey(files, tools=registry)
     everything = list(found.findings)
     if found.compiled is not None:
-        everything += lint(Policy(found.compiled, tools=registry), found.reads)
+        policy = Policy(found.compiled, tools=registry, keeps_secrets=_keeps_secrets())
+        everything += lint(policy, found.reads)
     unreadable = [finding for finding in everything if finding.code in UNREADABLE]
     findings = [finding for finding in everything if finding.severity is not Severity.NOTE]
     notes = [finding for finding in everything if finding.severity is Severity.NOTE]
@@ -131,7 +134,7 @@ def schema_command() -> None:
 
 def _policy(files: list[Path], tools: ToolRegistry | None) -> Policy:
     try:
-        return load(files, tools=tools)
+        return load(files, tools=tools, keeps_secrets=_keeps_secrets())
     except PolicyError as error:
         findings = error.facts["findings"]
         assert isinstance(findings, list)
@@ -139,6 +142,14 @@ def _policy(files: list[Path], tools: ToolRegistry | None) -> Policy:
         more = len(findings) - 1
         others = f" (and {more} more: run `specflow policy check {_files(files)}`)" if more else ""
         _cannot(f"{first}{others}")
+
+
+def _keeps_secrets() -> bool:
+    """Whether a journal would keep what is redacted, in this environment."""
+    try:
+        return sealer_of(os.environ) is not None
+    except ConfigurationError as error:
+        _cannot(str(error))
 
 
 def _call(text: str) -> tuple[Call, CallPart]:

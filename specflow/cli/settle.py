@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -64,7 +65,9 @@ def recover(  # noqa: PLR0917 - typer reads the options off the signature; nobod
         if report.held:
             typer.echo(f"{report.held} sessions are held by processes that may be alive; try again later")
         if report.waiting:
-            typer.echo(f"{report.waiting} effects wait to be undone until what builds on them is not stuck any more")
+            typer.echo(
+                f"{report.waiting} effects wait to be undone until what builds on them is not stuck any more"
+            )
     raise typer.Exit(1 if report.stuck else 0)
 
 
@@ -115,7 +118,7 @@ async def _watch(db: str, tools: str, policy: str, *, every: float, as_json: boo
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends it the hard way
+        with contextlib.suppress(NotImplementedError, RuntimeError):  # Windows, or not the main thread
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     journal = _open(db)
     try:
@@ -210,8 +213,10 @@ def _parts(journal: SqlJournal, registry: ToolRegistry, policy: str) -> Parts:
     from specflow.identity import RandomIds
     from specflow.journal.event import Observers
     from specflow.policy.load import load, loads
+    from specflow.sealing.environment import sealer_of
     from specflow.speculation.assemble import assemble
 
+    sealer = sealer_of(os.environ)
     judge = load(policy, tools=registry) if policy else loads("version: 1\n", tools=registry)
     return assemble(
         registry=registry,
@@ -220,6 +225,7 @@ def _parts(journal: SqlJournal, registry: ToolRegistry, policy: str) -> Parts:
         clock=SystemClock(),
         ids=RandomIds(),
         observers=Observers(),
+        sealer=sealer,
     )
 
 

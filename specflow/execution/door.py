@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from specflow.clock import Clock
-from specflow.effects.call import Call, NotJsonError, digest
-from specflow.effects.redaction import HIDDEN, redacted
+from specflow.effects.call import Call, digest
+from specflow.effects.redaction import hide
 from specflow.effects.tool import CallContext, Runner, ToolSpec
-from specflow.errors import BeforeImageError, ConflictError, SpecflowError
+from specflow.errors import ConflictError, SpecflowError
 from specflow.execution.attempt import attempt
-from specflow.execution.before_image import BeforeImages
+from specflow.execution.before_image import BeforeImages, Known, never_made
 from specflow.execution.finish import finish
+from specflow.execution.outcome import recorded_value, success
 from specflow.execution.plans import undo_plan, verify_plan
 from specflow.identity import IdSource
 from specflow.journal.port import Journal
@@ -26,6 +26,8 @@ from specflow.lifecycle import Stage
 from specflow.policy.settings import EARLY_TIMEOUT, ToolSettings
 from specflow.policy.verdict import Verdict
 from specflow.probe import reach
+from specflow.sealing.sealed import Sealed, Subject, seal
+from specflow.sealing.sealer import Sealer
 
 log = logging.getLogger("specflow")
 
@@ -74,10 +76,6 @@ AGAIN = "~"
 """Between the identity of a real call and the number of its tries that failed (nothing had happened)."""
 
 
-NEVER_MADE = Outcome(stage=Stage.FAILED, error="given up before the call was made")
-"""Certain: the tool was not called. Left as an intent, settlement would have to find that out."""
-
-
 class Door:
     """Runs tools. A call that may change the world is in the journal before it is made."""
 
@@ -89,12 +87,18 @@ class Door:
         *,
         control_flow: ControlFlow = lambda _error: False,
         images: BeforeImages,
+        sealer: Sealer | None = None,
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._ids = ids
         self._control_flow = control_flow
         self._images = images
+        self._sealer = sealer
+
+    def recorded(self, row: EffectRow) -> Any:
+        """The value on record; raises ConflictError when there is none that could be handed out again."""
+        return recorded_value(row, self._sealer)
 
     async def run(self, order: Order, lease: Callable[[], Awaitable[Lease]]) -> Done:
         """Make the call and return its value.
@@ -112,7 +116,7 @@ class Door:
             return Done(value=await self._read(order))
         adopted_by, twin = await self._on_record(order)
         if twin is not None and twin.stage is not Stage.UNKNOWN:
-            return Done(value=recorded_value(twin), effect_id=twin.effect_id, replayed=True)
+            return Done(value=self.recorded(twin), effect_id=twin.effect_id, replayed=True)
         held = await lease()
         if twin is not None:
             return await self._again(order, held, twin)
@@ -156,13 +160,18 @@ class Door:
         effect_id = order.effect_id or self._ids.new("eff")
         key = digest("key", lease.session_id, adopted_by or effect_id)
         secrets = settings.redact
-        shown = redacted("args", order.call.plain_args(), secrets)
-        shown = shown if isinstance(shown, dict) else {}
-        known = {"args": shown, "key": key}
+        hidden = hide("args", order.call.plain_args(), secrets)
+        shown = hidden.shown if isinstance(hidden.shown, dict) else {}
+        sealed: dict[str, Sealed] = {}
+        if secrets:
+            subject = Subject(effect_id=effect_id, tool=order.tool.name, field="args")
+            sealed["args"] = seal(self._sealer, subject, shown, hidden.places, hidden.values)
+        known = Known(call=order.call, key=key, hidden=hidden)
         with order.preparing():
-            image = await self._images.of(
-                order.call, settings.undo, known, early=order.early, saga=order.saga
-            )
+            image = await self._images.of(settings.undo, known, early=order.early, saga=order.saga)
+        if image.known:
+            subject = Subject(effect_id=effect_id, tool=order.tool.name, field="before")
+            sealed["before"] = image.seal(self._sealer, subject)
         reasons = tuple(f"{reason.code}: {reason.message}" for reason in order.verdict.reasons)
         intent = Intent(
             effect_id=effect_id,
@@ -172,7 +181,7 @@ class Door:
             policy_hash=order.verdict.policy_hash,
             effect=order.verdict.effect,
             fingerprint=order.call.fingerprint,
-            # INVARIANT: what the policy redacts never reaches the database, nor does an undo that needs it.
+            # INVARIANT: what the policy redacts reaches the database sealed, or not at all.
             args=shown,
             redacted=bool(secrets),
             idem_key=key,
@@ -184,24 +193,23 @@ class Door:
             call_deadline=self._clock.wall() + image.again + within if within is not None else None,
             reasons=(*reasons, f"no_before: {image.missing}") if image.missing else reasons,
             traceparent=order.traceparent,
-            before=image.value,
+            before=image.hidden.shown,
             before_known=image.known,
+            sealed=sealed,
             claims=order.claims,
         )
         reach("intent.before")
         try:
             await finish(self._journal.intend(lease, intent))
-        except asyncio.CancelledError:
-            await self._note_failure(lease, effect_id, NEVER_MADE)
+        except asyncio.CancelledError as error:
+            await self._note_failure(lease, effect_id, never_made(error))
             raise
         reach("intent.committed")
         try:
             with order.preparing():
-                await self._images.check(order.call, settings.undo, known, image)
+                await self._images.check(settings.undo, known, image)
         except BaseException as error:
-            changed = isinstance(error, BeforeImageError)
-            never = Outcome(stage=Stage.FAILED, error=error.message) if changed else NEVER_MADE
-            await self._note_failure(lease, effect_id, never)
+            await self._note_failure(lease, effect_id, never_made(error))
             raise
         return await self._act(order, lease, effect_id, key, within)
 
@@ -241,7 +249,9 @@ class Door:
         except BaseException as error:
             await self._note_failure(lease, effect_id, self._failure(order, error))
             raise
-        await finish(self._journal.record(lease, effect_id, success(value, settings.redact)))
+        subject = Subject(effect_id=effect_id, tool=order.tool.name, field="result")
+        outcome = success(value, settings.redact, subject=subject, sealer=self._sealer)
+        await finish(self._journal.record(lease, effect_id, outcome))
         reach("outcome.committed")
         return Done(value=value, effect_id=effect_id)
 
@@ -265,37 +275,3 @@ class Door:
 
     def _deadline(self, within: float | None) -> float | None:
         return None if within is None else self._clock.monotonic() + within
-
-
-def success(value: Any, secrets: Sequence[str] = ()) -> Outcome:
-    """The outcome of a call that returned `value`, without what the paths `secrets` name.
-
-    A value that JSON does not give back as it was (a tuple, an object), or of which something is hidden,
-    cannot be handed out again.
-    """
-    try:
-        copied = json.loads(json.dumps(value, allow_nan=False))
-        if secrets:
-            shown = redacted("result", value, secrets)
-            return Outcome(stage=Stage.DONE, result=shown, replayable=shown == value == copied)
-        if copied == value:
-            return Outcome(stage=Stage.DONE, result=copied)
-    except (TypeError, ValueError, RecursionError, NotJsonError):
-        pass
-    return Outcome(stage=Stage.DONE, result=HIDDEN if secrets else repr(value)[:10_000], replayable=False)
-
-
-def recorded_value(row: EffectRow) -> Any:
-    """The value on record.
-
-    Raises:
-        ConflictError: when there is none that could be handed out again.
-    """
-    if row.replayable and row.stage in {Stage.DONE, Stage.COMMITTED}:
-        return row.result
-    raise ConflictError(
-        f"{row.tool} was already called and is {row.stage} (journal effect {row.effect_id}); "
-        "its result cannot be given again",
-        hint="return plain JSON from tools that write",
-        effect_id=row.effect_id,
-    )

@@ -34,18 +34,16 @@ def execute(connection: Connection, operations: Sequence[Operation], now: float)
     An operation that fails leaves nothing behind and does not touch the others. When the database
     itself fails (also at the commit), nothing is written and that error is raised.
     """
-    tx = connection.begin(now)
     try:
+        tx = _begin(connection, operations, now)
         try:
-            _lock_claims(tx, operations)
             answers = _together(tx, operations)
             tx.write_events()
         except Exception:
             connection.rollback()
             if connection.lost:
                 raise
-            tx = connection.begin(now)
-            _lock_claims(tx, operations)
+            tx = _begin(connection, operations, now)
             answers = [_alone(connection, tx, operation) for operation in operations]
         connection.commit()
     except BaseException:
@@ -54,9 +52,21 @@ def execute(connection: Connection, operations: Sequence[Operation], now: float)
     return answers
 
 
-def _lock_claims(tx: Transaction, operations: Sequence[Operation]) -> None:
-    # All at once and before any row is locked, so that two processes never wait for each other.
-    claiming.lock(tx, (item.wanted for item in operations if isinstance(item, Intend) and item.wanted))
+def _begin(connection: Connection, operations: Sequence[Operation], now: float) -> Transaction:
+    """A transaction that holds the locks of what `operations` claim, or says that they were not to be had."""
+    wants = [item.wanted for item in operations if isinstance(item, Intend) and item.wanted is not None]
+    tx = connection.begin(now)
+    try:
+        # All at once and before any row is locked, so that two processes never wait for each other.
+        claiming.lock(tx, wants)
+    except connection.database.driver_error as error:
+        if not claiming.is_busy(error):
+            raise
+        # Somebody was stopped while it had them: only those who want the same wait for that.
+        connection.rollback()
+        tx = connection.begin(now)
+        claiming.try_lock(tx, wants)
+    return tx
 
 
 def _alone(connection: Connection, tx: Transaction, operation: Operation) -> object:

@@ -11,9 +11,9 @@ from specflow.journal.database import Connection, Database
 
 log = logging.getLogger("specflow.journal")
 
-OPERATIONS, COMMITS = 512, 64
-"""After so many of either the log is about a thousand pages long: each commit writes some ten pages, each
-operation in a larger one its own."""
+OPERATIONS, COMMITS = 2048, 128
+"""After so many of either the log is about a thousand pages long: an operation by itself writes five to
+twelve pages, one of many in a transaction half a page."""
 
 
 class Checkpoints:
@@ -39,8 +39,12 @@ class Checkpoints:
             return
         self._operations = self._commits = 0
         if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="specflow-checkpoint", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._serve, name="specflow-checkpoint", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return  # the interpreter is ending; so are the connections, and the last one does it
+            self._thread = thread
         self._wanted.put(True)
 
     def close(self) -> None:

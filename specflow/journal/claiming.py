@@ -8,11 +8,15 @@ has anything that its holder could be waiting for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from hashlib import sha256
+from typing import Any
 
 from specflow.effects.claim import ALL, covering, tool_claim
+from specflow.errors import ClaimedError, JournalError
 from specflow.journal.claims import SHARED, Holder, Wanted
+from specflow.journal.record import Intent
 from specflow.journal.transaction import Transaction
 from specflow.lifecycle import BranchState, Stage
 
@@ -20,15 +24,53 @@ MOST_LOCKS = 128
 """Locks of one transaction; the server's table of them is limited. Who needs more takes the one for all."""
 
 
+PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 1.0, 1.0, 1.0)
+"""Seconds between tries of an intent whose locks were not to be had."""
+
+LOCK_SECONDS = 1.0
+"""How long the writer waits for a lock: who has one for longer was stopped in the middle of a commit."""
+
+_NOT_AVAILABLE = ("55P03", "40P01")
+"""What PostgreSQL calls a lock that was waited for too long, or in a circle."""
+
+
+class BusyClaimError(ClaimedError):
+    """The locks were not to be had: nobody knows yet. The journal asks again; this never leaves it."""
+
+    code = "busy_claim"
+
+
 def lock(tx: Transaction, wants: Iterable[Wanted]) -> None:
-    """Keep every other transaction away from these claims, and from what covers them, to our end."""
-    statement = tx.statements.lock_claims
-    if statement is None:
-        return
-    order = locks(one for want in wants for one in want.claims)
-    if order:
-        keys, alone = zip(*order, strict=True)
-        tx.fetch(statement, {"keys": list(keys), "alone": list(alone)})
+    """Keep every other transaction away from these claims, and from what covers them, to our end.
+
+    Raises:
+        Exception: the driver's, for which `is_busy` says whether it waited too long. The transaction is void.
+    """
+    statement, order = tx.statements.lock_claims, locks(one for want in wants for one in want.claims)
+    if statement is not None and order:
+        tx.fetch(statement, {**_given(order), "patience": f"{LOCK_SECONDS * 1000:.0f}ms"})
+
+
+def try_lock(tx: Transaction, wants: Iterable[Wanted]) -> None:
+    """The same without waiting: `is_locked` then says for each whether its locks were to be had."""
+    statement, order = tx.statements.try_claims, locks(one for want in wants for one in want.claims)
+    assert statement is not None  # only there does anybody wait
+    tx.claims_busy = frozenset(key for (key,) in tx.fetch(statement, _given(order)))
+
+
+def is_locked(tx: Transaction, want: Wanted) -> bool:
+    """Whether what `want` claims may be looked at and written in this transaction."""
+    # The one lock for all is among them, should the batch have taken that.
+    return tx.claims_busy.isdisjoint(key for key, _alone in locks(want.claims))
+
+
+def _given(order: Sequence[tuple[int, bool]]) -> dict[str, object]:
+    return {"keys": [key for key, _alone in order], "alone": [alone for _key, alone in order]}
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether somebody else had the lock for too long."""
+    return getattr(error, "sqlstate", None) in _NOT_AVAILABLE
 
 
 def locks(claims: Iterable[str]) -> list[tuple[int, bool]]:
@@ -72,6 +114,25 @@ def held(tx: Transaction, wants: Iterable[Wanted]) -> list[Holder]:
         )
         for resource, effect_id, session_id, tenant, tool, stage, branch in found
     ]
+
+
+async def patiently(ask: Callable[[], Awaitable[Any]], intent: Intent) -> Any:
+    """The answer to an intent, asked for again while its locks are not to be had.
+
+    Raises:
+        JournalError: whoever has them does not end.
+        Exception: what `ask` raises.
+    """
+    for pause in PAUSES:
+        try:
+            return await ask()
+        except BusyClaimError:
+            await asyncio.sleep(pause)
+    raise JournalError(
+        f"the journal cannot look at what {intent.tool} claims: another process has it locked",
+        hint="find it in pg_stat_activity; nothing was written, and the call must not be made",
+        effect_id=intent.effect_id,
+    )
 
 
 def hold_tool(tx: Transaction, effect_id: str) -> None:

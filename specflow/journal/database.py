@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from specflow.errors import JournalError
+from specflow.journal.address import identity, parse
 from specflow.journal.statements import Statements
 from specflow.journal.transaction import Transaction
 from specflow.journal.trouble import explain
@@ -52,7 +51,7 @@ class Database:
     ) -> None:
         if durability not in {"process", "power"}:
             raise JournalError(f"durability {durability!r} is unknown", hint='"process" or "power"')
-        self.url = _parse(url)
+        self.url = parse(url)
         self.where = self.url.render_as_string(hide_password=True)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self._durability = durability
@@ -71,6 +70,7 @@ class Database:
             # Read then write in one transaction would otherwise fail when somebody wrote in between.
             sa.event.listen(self.engine, "begin", _begin_immediate)
         self.statements = Statements(self.engine.dialect)
+        self._pinned: tuple[Path, tuple[int, int] | None] | None = None
         self._made: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._gate = threading.Lock()
 
@@ -80,6 +80,25 @@ class Database:
         if not self.sqlite or not self.url.database:
             return None
         return Path(self.url.database.removeprefix("file:"))
+
+    def pin(self) -> None:
+        """From now on, an SQLite file must be the one that is there now."""
+        if self.file is not None:
+            path = self.file.absolute()
+            self._pinned = (path, identity(path))
+
+    def check_file(self) -> None:
+        """Refuse to go on in a file that nobody would find: SQLite would not notice, or make a new one.
+
+        Raises:
+            JournalError: the pinned file was moved, deleted or replaced.
+        """
+        if self._pinned is not None and identity(self._pinned[0]) != self._pinned[1]:
+            raise JournalError(
+                f"the journal {self.where} was moved, deleted or replaced",
+                hint="put it back, or restart what writes in it; nothing was written",
+                database=self.where,
+            )
 
     def _sqlite_options(self) -> dict[str, Any]:
         if not self.url.database or ":memory:" in self.url.database or self.url.query.get("mode") == "memory":
@@ -119,14 +138,15 @@ class Database:
         Raises:
             JournalError: saying why not.
         """
-        file = self.file
-        if file is not None and not file.parent.is_dir():
-            raise JournalError(
-                f"the journal {self.where} cannot be opened: there is no directory {file.parent}",
-                hint="create it, or name another file",
-                database=self.where,
-            )
+        self.check_file()
         with self.explained():
+            file = self.file
+            if file is not None and not file.parent.is_dir():
+                raise JournalError(
+                    f"the journal {self.where} cannot be opened: there is no directory {file.parent}",
+                    hint="create it, or name another file",
+                    database=self.where,
+                )
             connection = Connection(self, self.engine.raw_connection())
             with self._gate:
                 self._made.add(connection)
@@ -192,6 +212,7 @@ class Connection:
         self.committing = False
         self._since = time.monotonic()
         if self.database.sqlite:
+            self.database.check_file()
             self._cursor.execute("BEGIN IMMEDIATE")
         return self.transaction(now)
 
@@ -252,21 +273,3 @@ class Connection:
 
 def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _parse(url: str) -> URL:
-    try:
-        parsed = sa.make_url(url)
-        parsed.get_dialect()
-    except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        raise JournalError(
-            "that is not the URL of a journal", hint="sqlite:///file.db or postgresql://user@host/name"
-        ) from error
-    if parsed.drivername in {"postgresql", "postgres"}:
-        return parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
-        return parsed
-    raise JournalError(
-        f"a journal cannot be kept in {parsed.drivername}",
-        hint="use sqlite:///file.db or postgresql+psycopg://user@host/name",
-    )

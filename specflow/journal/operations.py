@@ -67,6 +67,8 @@ class Intend:
         """
         if self.wanted is None:
             return ()
+        if tx.claims_busy and not claiming.is_locked(tx, self.wanted):
+            raise claiming.BusyClaimError("somebody else is writing these claims")
         standing = tx.guard(self.lease)
         who = {"session_id": self.lease.session_id, "tenant": standing.tenant}
         needs = grant(self.intent, self.wanted, holders=held, **who)

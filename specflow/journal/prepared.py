@@ -68,9 +68,10 @@ class Prepared:
         self.packed: tuple[tuple[int, str], ...] = ()
         if packed is not None:
             compiled = packed.compile(dialect=dialect)
+            order = getattr(compiled, "positiontup", None)
             before, row, after = _ROW.split(str(compiled))
             self.packed = tuple((size, f"{before}VALUES {', '.join([row] * size)}{after}") for size in PACKS)
-            self._bind_packed = _binder(compiled.positiontup, columns if tuples else None)
+            self._bind_packed = _binder(order, columns if tuples else None)
 
     def bind_whole(self, rows: Sequence[Row]) -> Values:
         """All the rows, as one JSON text: a driver takes five times as long over lists of values.

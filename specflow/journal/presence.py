@@ -26,7 +26,7 @@ log = logging.getLogger("specflow.journal")
 HEARTBEAT = 5.0
 """Seconds between questions on an idle line, at most; each must be answered within as many."""
 
-PAUSES = (0.02, 1.0)
+PAUSES = (0.02, 0.5)
 """Seconds before the first, and at most before each further try to connect again."""
 
 PATIENCE = 1.0

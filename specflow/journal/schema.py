@@ -28,10 +28,11 @@ def prepare(database: Database, *, create: bool) -> None:
         JournalError: naming the command to run, or saying that this specflow is too old.
     """
     file = database.file
-    if file is not None and not create and not file.exists():
-        raise JournalError(
-            f"there is no journal at {database.where}", hint="check the path", database=database.where
-        )
+    with database.explained():
+        if file is not None and not create and not file.exists():
+            raise JournalError(
+                f"there is no journal at {database.where}", hint="check the path", database=database.where
+            )
     found = current(database)
     if found == HEAD:
         return

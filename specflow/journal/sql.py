@@ -11,6 +11,7 @@ from specflow.clock import Clock, SystemClock
 from specflow.journal import operations, rules
 from specflow.journal.absence import ABSENCE_SECONDS, Absences
 from specflow.journal.branch_operations import Abort, Adopt
+from specflow.journal.claiming import patiently
 from specflow.journal.database import BUSY_SECONDS, Database, Durability
 from specflow.journal.envelope import pack
 from specflow.journal.operations import Move
@@ -103,6 +104,7 @@ class SqlJournal:
             url, durability=durability, busy_seconds=busy_seconds, stall_seconds=lease_seconds / 2
         )
         prepare(database, create=create)
+        database.pin()
         return cls(
             database,
             clock=clock or SystemClock(),
@@ -194,7 +196,8 @@ class SqlJournal:
         return leases
 
     async def intend(self, lease: Lease, intent: Intent) -> int:
-        seq: int = await self._writer.ask(operations.intend(lease, intent))
+        operation = operations.intend(lease, intent)
+        seq: int = await patiently(lambda: self._writer.ask(operation), intent)
         return seq
 
     async def record(self, lease: Lease, effect_id: str, outcome: Outcome) -> bool:
@@ -222,6 +225,7 @@ class SqlJournal:
         error: str | None = None,
     ) -> bool:
         rules.check_move(source, target)
+        given = None if comp_args is None else dump(pack(comp_args, comp_sealed), "the undo's arguments")
         move = Move(
             lease=lease,
             effect_id=effect_id,
@@ -229,7 +233,7 @@ class SqlJournal:
             target=target,
             cause=cause,
             comp_key=comp_key,
-            comp_args=None if comp_args is None else dump(pack(comp_args, comp_sealed), "the undo's arguments"),
+            comp_args=given,
             not_before=not_before,
             error=error,
         )

@@ -269,12 +269,23 @@ class Statements:
         over = sa.select(e.c.effect_id).where(_where(e.c.session_id), e.c.stage != constant(Stage.STUCK))
         self.release_claims = ready(sa.delete(c).where(c.c.effect_id.in_(over)))
         self.lock_claims = ready(sa.text(LOCK_CLAIMS)) if postgres else None
+        self.try_claims = ready(sa.text(TRY_CLAIMS)) if postgres else None
 
 
 LOCK_CLAIMS = """
-SELECT CASE WHEN alone THEN pg_advisory_xact_lock(key)::text ELSE pg_advisory_xact_lock_shared(key)::text END
-FROM unnest(CAST(:keys AS bigint[]), CAST(:alone AS boolean[])) AS wanted(key, alone)
+WITH before AS MATERIALIZED (SELECT current_setting('lock_timeout') AS patience)
+SELECT set_config('lock_timeout', :patience, true),
+       CASE WHEN alone THEN pg_advisory_xact_lock(key)::text ELSE pg_advisory_xact_lock_shared(key)::text END,
+       set_config('lock_timeout', before.patience, true)
+FROM unnest(CAST(:keys AS bigint[]), CAST(:alone AS boolean[])) AS wanted(key, alone), before
 """
+"""One lock after the other, as the rows come, each with a patience of its own."""
+
+TRY_CLAIMS = """
+SELECT key FROM unnest(CAST(:keys AS bigint[]), CAST(:alone AS boolean[])) AS wanted(key, alone)
+WHERE NOT CASE WHEN alone THEN pg_try_advisory_xact_lock(key) ELSE pg_try_advisory_xact_lock_shared(key) END
+"""
+"""The locks that somebody else has; we have the others."""
 
 
 def _upsert_prediction(dialect: Dialect) -> sa.ClauseElement:

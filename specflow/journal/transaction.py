@@ -42,6 +42,8 @@ class Transaction:
     ) -> None:
         self.statements = statements
         self.now = now
+        self.claims_busy: frozenset[int] = frozenset()
+        """Locks of claims that were not to be had."""
         self._cursor = cursor
         self._many_sessions = many_sessions
         self._standing: dict[str, Standing] = {}

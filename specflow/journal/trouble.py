@@ -6,6 +6,7 @@ from specflow.errors import JournalError
 
 _SQLITE = (
     ("readonly", "is read-only", "give this process write permission to the file and its directory"),
+    ("permission denied", "cannot be opened", "check that this user may read and write there"),
     ("unable to open", "cannot be opened", "check that the directory exists and this user may write there"),
     ("disk is full", "is on a full disk", "free some space; nothing was written"),
     ("full", "is on a full disk", "free some space; nothing was written"),

@@ -128,10 +128,7 @@ class Writer:
             tickets, open_for_more = self._next()
             if tickets:
                 self._batch(tickets)
-                if self._checkpoints is not None:
-                    self._checkpoints.committed(len(tickets))
-                if self._presence is not None and self._renewals.held:
-                    self._presence.start()
+                self._beside(len(tickets))
             if self._renewals.wait() == 0.0:
                 self._renew()
             if self._notes and (not open_for_more or time.monotonic() >= self._notes_due):
@@ -144,6 +141,13 @@ class Writer:
             self._checkpoints.close()
         if self._connection is not None:
             self._connection.close()
+
+    def _beside(self, operations: int) -> None:
+        """What other threads do for this one, started when there is reason to."""
+        if self._checkpoints is not None:
+            self._checkpoints.committed(operations)
+        if self._presence is not None and self._renewals.held:
+            self._presence.start()
 
     def _next(self) -> tuple[list[Ticket], bool]:
         tickets: list[Ticket] = []

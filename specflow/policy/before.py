@@ -8,6 +8,10 @@ from specflow.policy import mapping
 from specflow.policy.compiled import Ask, Plan
 from specflow.policy.judge import declared
 from specflow.policy.settings import Before, Undo
+from specflow.sealing.sealer import VARIABLE
+
+NOT_STORED = f"redacted and so not stored (with {VARIABLE} set it would be, encrypted)"
+"""Why a secret keeps a tool from running early, and what would help."""
 
 _ARGS = frozenset({"args"})
 
@@ -41,9 +45,9 @@ def secret(undo: Undo, read: tuple[str, ...], given: tuple[str, ...]) -> str:
     # What is `before` to the undo is `result` to the tool that read it.
     hit = mapping.overlaps(frozenset(("result", *path[1:]) for path in undo.before_paths), read)
     if hit:
-        return f"its undo needs {hit.replace('result', 'before', 1)}, which is redacted and so not stored"
+        return f"its undo needs {hit.replace('result', 'before', 1)}, which is {NOT_STORED}"
     for name, expression in undo.arguments.items():
         taken = mapping.overlaps(frozenset({("args", name)}), given) if "before" in expression.roots else ""
         if taken:
-            return f"its undo gives {undo.tool} {taken}, which is redacted and so not stored"
+            return f"its undo gives {undo.tool} {taken}, which is {NOT_STORED}"
     return ""

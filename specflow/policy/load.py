@@ -25,11 +25,17 @@ class Loaded:
     tests: tuple[tuple[str, InlineTest], ...] = ()
 
 
-def load(sources: str | Path | Iterable[str | Path], *, tools: ToolRegistry | None = None) -> Policy:
+def load(
+    sources: str | Path | Iterable[str | Path],
+    *,
+    tools: ToolRegistry | None = None,
+    keeps_secrets: bool = False,
+) -> Policy:
     """The policy in a file, a folder of `*.yaml`, several of them, or text (a str with a line break).
 
     Several files are merged by strictness: their order never matters, and none can loosen another.
     With `tools`, compensators, verifiers and patch tools of registered tools must be registered too.
+    `keeps_secrets`: the journal it is for has a key, so what is redacted is stored, sealed.
 
     Raises:
         PolicyError: `.facts["findings"]` lists every problem, in the order of the files.
@@ -38,11 +44,13 @@ def load(sources: str | Path | Iterable[str | Path], *, tools: ToolRegistry | No
     if found.compiled is None or found.findings:
         raise refuse(found.findings)
     files = [read.file for read in found.reads]
-    return Policy(found.compiled, tools=tools, tests=found.tests, files=files)
+    return Policy(found.compiled, tools=tools, tests=found.tests, files=files, keeps_secrets=keeps_secrets)
 
 
-def loads(text: str, *, file: str = "<text>", tools: ToolRegistry | None = None) -> Policy:
-    """The policy in `text`; `file` is how findings call it.
+def loads(
+    text: str, *, file: str = "<text>", tools: ToolRegistry | None = None, keeps_secrets: bool = False
+) -> Policy:
+    """The policy in `text`; `file` is how findings call it. The rest is as in `load`.
 
     Raises:
         PolicyError: as `load`.
@@ -50,7 +58,7 @@ def loads(text: str, *, file: str = "<text>", tools: ToolRegistry | None = None)
     found = assemble([read_document(text, file)], [], tools)
     if found.compiled is None or found.findings:
         raise refuse(found.findings)
-    return Policy(found.compiled, tools=tools, tests=found.tests, files=[file])
+    return Policy(found.compiled, tools=tools, tests=found.tests, files=[file], keeps_secrets=keeps_secrets)
 
 
 def survey(sources: str | Path | Iterable[str | Path], *, tools: ToolRegistry | None = None) -> Loaded:

@@ -9,6 +9,7 @@ from specflow.effects.kind import EffectClass
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
 from specflow.policy import before, mapping
+from specflow.policy.before import NOT_STORED
 from specflow.policy.compiled import Ask, Compensate, Compiled, Entry, Plan
 from specflow.policy.condition import Cel, needs_of
 from specflow.policy.settings import Match, ToolSettings, Undo, Verify
@@ -26,10 +27,12 @@ def plan(
     *,
     registered: bool,
     reads_first: bool = True,
+    keeps_secrets: bool = False,
 ) -> Plan:
     """The plan for the tool called `name`. `tools` None: other tools are not known and not checked.
 
-    `reads_first` False: without a plan of what its undo has read first.
+    `reads_first` False: without a plan of what its undo has read first. `keeps_secrets`: what is redacted
+    is stored, sealed, so that an undo may need it.
     """
     entries = policy.entries_for(name)
     annotation = tool.annotation if tool is not None and policy.defaults.trust_annotations else None
@@ -83,7 +86,9 @@ def plan(
         ),
         needs=needs_of(_conditions(entries)),
         no_undo=no_undo,
-        redaction=_redaction(undo, verify, redact, writes=writes) or _secret(policy, undo, reading),
+        redaction=""
+        if keeps_secrets
+        else _redaction(undo, verify, redact, writes=writes) or _secret(policy, undo, reading),
         before=reading,
     )
 
@@ -168,7 +173,7 @@ def _redaction(undo: Undo | None, verify: Verify | None, redact: tuple[str, ...]
             used |= expression.paths if isinstance(expression, Cel) else set()
     hit = mapping.overlaps(frozenset(used), redact)
     if hit:
-        return f"its undo needs {hit}, which is redacted and so not stored"
+        return f"its undo needs {hit}, which is {NOT_STORED}"
     # The outcome of a write is handed to the real run from the journal, word for word.
     held = next((path for path in redact if path.startswith("result.")), "") if writes else ""
-    return f"its result holds {held}, which is redacted and so not stored" if held else ""
+    return f"its result holds {held}, which is {NOT_STORED}" if held else ""

@@ -22,7 +22,8 @@ class Policy:
     """Fulfils `specflow.policy.settings.Judge`. Made by `specflow.policy.load`.
 
     `tools` None: compensators and their parameters are not known and not checked. `tests` are the
-    inline tests of all files with `file:line:column` of each.
+    inline tests of all files with `file:line:column` of each. `keeps_secrets`: the journal keeps what is
+    redacted, sealed, so a tool may run early whose undo or result needs it.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class Policy:
         tools: ToolRegistry | None = None,
         tests: Sequence[tuple[str, InlineTest]] = (),
         files: Sequence[str] = (),
+        keeps_secrets: bool = False,
     ) -> None:
         self.compiled = compiled
         self.tools = tools
         self.tests = tuple(tests)
         self.files = tuple(files)
+        self.keeps_secrets = keeps_secrets
         self._plans: dict[tuple[str, bool], Plan] = {}
 
     @property
@@ -93,7 +96,7 @@ class Policy:
         found = self._plans.get((name, known))
         if found is not None and found.tool is tool:
             return found
-        made = plan(self.compiled, name, tool, self.tools, registered=known)
+        made = plan(self.compiled, name, tool, self.tools, registered=known, keeps_secrets=self.keeps_secrets)
         if len(self._plans) >= _KEPT:
             # A model may invent any number of names.
             self._plans.clear()

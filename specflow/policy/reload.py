@@ -38,6 +38,7 @@ class ReloadingPolicy:
     the same content: a file that someone is still writing can be valid YAML, with its last rules missing.
     For the same reason a file that vanishes from a folder is a problem, and no change, until `reload` is
     called. `interval` 0: only `reload` looks. Every verdict carries the hash of the policy that gave it.
+    `keeps_secrets` is as in `load`.
 
     Raises:
         PolicyError: on construction, when there is no policy to begin with.
@@ -50,10 +51,12 @@ class ReloadingPolicy:
         tools: ToolRegistry | None = None,
         interval: float = 2.0,
         clock: Clock | None = None,
+        keeps_secrets: bool = False,
     ) -> None:
         several = [paths] if isinstance(paths, str | Path) else list(paths)
         self.paths = tuple(Path(path) for path in several)
         self._tools = tools
+        self.keeps_secrets = keeps_secrets
         self._interval = interval
         self._clock = clock or SystemClock()
         self._starting = threading.Lock()
@@ -212,4 +215,10 @@ class ReloadingPolicy:
         if loaded.compiled is None or loaded.findings:
             raise refuse(loaded.findings)
         files = [name for name, _ in found.texts]
-        return Policy(loaded.compiled, tools=self._tools, tests=loaded.tests, files=files)
+        return Policy(
+            loaded.compiled,
+            tools=self._tools,
+            tests=loaded.tests,
+            files=files,
+            keeps_secrets=self.keeps_secrets,
+        )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from specflow.sealing.keys import VARIABLE, key_id
-from specflow.sealing.sealer import SealedError
+from specflow.sealing.keys import key_id
+from specflow.sealing.sealer import VARIABLE, SealedError
 
 _VERSION = "1"
 _NONCE = 12
@@ -43,9 +42,9 @@ class AesGcmSealer:
                 key=key[:8],
             )
         try:
-            sealed = base64.b64decode(text, altchars=b"-_", validate=True)
+            sealed = _bytes(text)
             return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], _bound(key, subject))
-        except (InvalidTag, ValueError, binascii.Error) as error:
+        except (InvalidTag, ValueError) as error:
             raise SealedError(
                 "it was changed, or belongs to another effect or field, so it is not used", key=key
             ) from error
@@ -53,6 +52,13 @@ class AesGcmSealer:
     def __repr__(self) -> str:
         """Without the keys."""
         return f"AesGcmSealer({', '.join(self._ciphers)})"
+
+
+def _bytes(text: str) -> bytes:
+    found = base64.b64decode(text, altchars=b"-_", validate=True)
+    if base64.urlsafe_b64encode(found).decode() != text:
+        raise ValueError("there is another way to write it")
+    return found
 
 
 def _bound(key: str, subject: bytes) -> bytes:

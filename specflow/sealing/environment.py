@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from specflow.errors import ConfigurationError
-from specflow.sealing.keys import VARIABLE, read_keys
-from specflow.sealing.sealer import Sealer
+from specflow.sealing.keys import read_keys
+from specflow.sealing.sealer import VARIABLE, Sealer
 
 
 def sealer_of(environment: Mapping[str, str]) -> Sealer | None:

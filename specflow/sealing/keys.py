@@ -8,9 +8,7 @@ import hashlib
 import secrets
 
 from specflow.errors import ConfigurationError
-
-VARIABLE = "SPECFLOW_JOURNAL_KEY"
-"""The environment variable that holds the keys, separated by commas: the first seals, all open."""
+from specflow.sealing.sealer import VARIABLE
 
 KEY_BYTES = 32
 PREFIX = "sfk1_"

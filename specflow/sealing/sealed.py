@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from specflow.sealing.keys import VARIABLE
-from specflow.sealing.sealer import SealedError, Sealer
+from specflow.sealing.sealer import VARIABLE, SealedError, Sealer
 
 Place = tuple[str | int, ...]
 """Keys and indices from the top of a value; the empty place is all of it."""

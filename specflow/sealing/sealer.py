@@ -6,6 +6,9 @@ from typing import Protocol
 
 from specflow.errors import WorldError
 
+VARIABLE = "SPECFLOW_JOURNAL_KEY"
+"""The environment variable that holds the keys, separated by commas: the first seals, all open."""
+
 
 class SealedError(WorldError):
     """A secret on record cannot be read: it is under another key, there is no key, or it was changed.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from specflow.clock import Clock
@@ -17,12 +17,15 @@ from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import CallContext, ToolSpec
 from specflow.errors import SpecflowError
 from specflow.execution.attempt import attempt
-from specflow.execution.door import success
+from specflow.execution.outcome import success
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Lease, Outcome
 from specflow.lifecycle import TERMINAL, BranchState, Stage
 from specflow.probe import reach
-from specflow.settlement.undo import Compile, Undoer, refuse_hidden
+from specflow.sealing.sealed import Subject
+from specflow.sealing.sealer import Sealer
+from specflow.settlement.recorded import Recorded, told
+from specflow.settlement.undo import Compile, Undoer
 
 log = logging.getLogger("specflow")
 
@@ -45,6 +48,7 @@ class Settler:
         *,
         key_parameter: Callable[[ToolSpec], str],
         secrets: Callable[[str], Sequence[str]],
+        sealer: Sealer | None = None,
     ) -> None:
         self._journal = journal
         self._registry = registry
@@ -53,6 +57,7 @@ class Settler:
         self._undoer = undoer
         self._key_parameter = key_parameter
         self._secrets = secrets
+        self._sealer = sealer
 
     async def rest(
         self, lease: Lease, row: EffectRow, *, cause: str, speculation_id: str = "", saga: bool = False
@@ -148,13 +153,14 @@ class Settler:
                 return Outcome(stage=Stage.FAILED, error="verified: it did not happen")
             return self._happened(row, answer)
         spec = self._registry.get(row.tool)
-        if repeat and row.keyed and not row.redacted and spec is not None and spec.runner is not None:
+        recorded = Recorded(row, self._sealer)
+        if repeat and row.keyed and spec is not None and spec.runner is not None and recorded.whole:
             # Decided and keyed: the same key once more has the effect exactly once.
             context = CallContext(
                 idempotency_key=row.idem_key, key_parameter=self._key_parameter(spec), fence=lease.fence
             )
-            call = Call(tool=row.tool, args=row.args)
-            value = await attempt(spec.runner, call, context, within=VERIFY_TIMEOUT)
+            call = recorded.repetition()
+            value = await self._call(spec, call, context, secret=row.redacted)
             return self._happened(row, value)
         return None
 
@@ -163,7 +169,8 @@ class Settler:
         if row.redacted and not secrets:
             # Recovered without the policy that said what is secret: then all of it is.
             secrets = ("result",)
-        return success(value, secrets)
+        subject = Subject(effect_id=row.effect_id, tool=row.tool, field="result")
+        return success(value, secrets, subject=subject, sealer=self._sealer)
 
     async def _until_it_cannot_travel(self, row: EffectRow) -> None:
         """A verify may be overtaken by the request it asks about: wait until that has timed out."""
@@ -176,11 +183,19 @@ class Settler:
         spec = self._registry.require(plan.tool)
         if spec.runner is None:
             raise SpecflowError(f"{plan.tool} cannot be run in this process")
-        names: Mapping[str, Any] = {"args": dict(row.args), "key": row.idem_key}
-        args = {name: self._compile(text).evaluate(names) for name, text in plan.arguments.items()}
-        call = Call(tool=plan.tool, args=args)
-        refuse_hidden(call)
-        return await attempt(spec.runner, call, CallContext(compensating=True), within=VERIFY_TIMEOUT)
+        texts = {name: self._compile(text) for name, text in plan.arguments.items()}
+        call, secret = Recorded(row, self._sealer).call(plan.tool, texts)
+        return await self._call(spec, call, CallContext(compensating=True), secret=bool(secret))
+
+    async def _call(self, spec: ToolSpec, call: Call, context: CallContext, *, secret: bool) -> Any:
+        assert spec.runner is not None
+        try:
+            return await attempt(spec.runner, call, context, within=VERIFY_TIMEOUT)
+        except Exception as error:
+            if secret:
+                # What it says may quote what it was given.
+                raise SpecflowError(f"{spec.name}: {told(error, secret=True)}") from None
+            raise
 
     async def _reread(self, row: EffectRow) -> EffectRow:
         return await self._journal.effect(row.effect_id) or row

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from specflow.clock import Clock
 from specflow.effects.call import Call, digest
-from specflow.effects.redaction import HIDDEN
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import CallContext, ToolSpec
 from specflow.errors import SpecflowError
@@ -21,6 +20,8 @@ from specflow.journal.record import EffectRow, Lease, UndoPlan
 from specflow.lifecycle import Stage
 from specflow.policy.settings import Expression
 from specflow.probe import reach
+from specflow.sealing.sealer import Sealer
+from specflow.settlement.recorded import Recorded, told
 
 Compile = Callable[[str], Expression]
 """Compiles the stored text of a mapping or condition; raises SpecflowError when it cannot."""
@@ -53,6 +54,7 @@ class Undoer:
         key_parameter: Callable[[ToolSpec], str],
         persistence: Persistence | None = None,
         jitter: random.Random | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
         self._journal = journal
         self._registry = registry
@@ -62,18 +64,39 @@ class Undoer:
         self._compensates = compensates
         self._key_parameter = key_parameter
         self._persistence = persistence or Persistence()
+        self._under_way: dict[str, asyncio.Future[None]] = {}
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, guards nothing
+        self._sealer = sealer
 
     async def undo(self, lease: Lease, row: EffectRow, *, cause: str, speculation_id: str = "") -> Stage:
-        """Bring a done, unknown, stuck or compensating effect to compensated or stuck; returns which."""
+        """Bring a done, unknown, stuck or compensating effect to compensated or stuck; returns which.
+
+        Whoever else of this event loop is at it already is waited for, and not repeated.
+        """
+        # INVARIANT: a compensator is not called beside itself: not every one bears that, whatever its key.
+        other = self._under_way.get(row.effect_id)
+        if other is not None and other.get_loop() is asyncio.get_running_loop():
+            await asyncio.wait({other})
+            return await self._as_it_is(row)
+        mine = self._under_way[row.effect_id] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._undo(lease, row, cause=cause, speculation_id=speculation_id)
+        finally:
+            self._under_way.pop(row.effect_id, None)
+            mine.set_result(None)
+
+    async def _undo(self, lease: Lease, row: EffectRow, *, cause: str, speculation_id: str) -> Stage:
         started = self._clock.monotonic()
         comp_key = row.comp_key or digest("undo", row.idem_key)
-        call: Call | None = None
+        recorded = Recorded(row, self._sealer)
+        shown: Call | None = None
         try:
-            call = self._undo_call(row, comp_key)
+            call, secret = self._undo_call(row, recorded)
+            # INVARIANT: only the compensator itself is given the secrets that its call holds.
+            shown, sealed = recorded.undo_to_record(call, secret)
             spec = self._compensator(row)
         except SpecflowError as error:
-            self._began(row, speculation_id, call, cause)
+            self._began(row, speculation_id, shown, cause)
             return await self._stuck(lease, row, str(error), speculation_id=speculation_id, started=started)
         if not await self._journal.move(
             lease,
@@ -82,12 +105,13 @@ class Undoer:
             Stage.COMPENSATING,
             cause=cause,
             comp_key=comp_key,
-            comp_args=call.plain_args(),
+            comp_args=shown.plain_args(),
+            comp_sealed=sealed,
         ):
             return await self._as_it_is(row)
         reach("undo.intended")
-        self._began(row, speculation_id, call, cause)
-        error_text = await self._try(lease, row, spec, call, comp_key)
+        self._began(row, speculation_id, shown, cause)
+        error_text = await self._try(lease, row, spec, call, comp_key, secret=bool(secret))
         if error_text:
             return await self._stuck(
                 lease,
@@ -102,7 +126,9 @@ class Undoer:
         self._ended(row, speculation_id, "compensated", "", started)
         return Stage.COMPENSATED
 
-    async def _try(self, lease: Lease, row: EffectRow, spec: ToolSpec, call: Call, comp_key: str) -> str:
+    async def _try(
+        self, lease: Lease, row: EffectRow, spec: ToolSpec, call: Call, comp_key: str, *, secret: bool
+    ) -> str:
         """Call the compensator until it succeeds; returns why it did not, empty when it did."""
         plan = row.undo
         assert plan is not None
@@ -133,28 +159,20 @@ class Undoer:
                 reach("undo.called")
                 reason = self._judge_answer(plan, row, answer, comp_key)
             except Exception as error:  # noqa: BLE001 - whatever a compensator raises is a failed try
-                reason = f"{type(error).__name__}: {error}"[:2000]
+                reason = told(error, secret=secret)
             if not reason:
                 return ""
         return f"{spec.name} did not undo it in {persistence.tries} tries: {reason}"
 
-    def _undo_call(self, row: EffectRow, comp_key: str) -> Call:
+    def _undo_call(self, row: EffectRow, recorded: Recorded) -> tuple[Call, frozenset[str]]:
+        """The call that takes it back, and which of its arguments hold secrets."""
         plan = row.undo
         if plan is None:
             raise SpecflowError(f"{row.tool} has no compensator on record")
         if row.comp_args is not None:
-            return Call(tool=plan.tool, args=row.comp_args)
-        names = {**_before(row), "args": dict(row.args), "result": row.result, "key": row.idem_key}
-        args = {parameter: self._evaluate(row, text, names) for parameter, text in plan.arguments.items()}
-        call = Call(tool=plan.tool, args=args)
-        refuse_hidden(call)
-        return call
-
-    def _evaluate(self, row: EffectRow, text: str, names: Mapping[str, Any]) -> Any:
-        expression = self._compile(text)
-        if "before" in expression.roots and not row.before_known:
-            raise SpecflowError(f"what was there before {row.tool} was not read, so it cannot be put back")
-        return expression.evaluate(names)
+            return recorded.undo_as_recorded(plan.tool)
+        texts = {parameter: self._compile(text) for parameter, text in plan.arguments.items()}
+        return recorded.call(plan.tool, texts)
 
     def _compensator(self, row: EffectRow) -> ToolSpec:
         assert row.undo is not None
@@ -169,8 +187,8 @@ class Undoer:
         if not plan.succeeded_when:
             return ""
         try:
-            names = {**_before(row), "args": dict(row.args), "result": answer, "key": comp_key}
-            verdict = self._evaluate(row, plan.succeeded_when, names)
+            recorded = Recorded(row, self._sealer)
+            verdict = recorded.evaluate(self._compile(plan.succeeded_when), result=answer, key=comp_key)
         except SpecflowError as error:
             return f"whether {plan.tool} succeeded cannot be told: {error}"
         return "" if verdict is True else f"{plan.tool} answered, but not that it succeeded"
@@ -226,13 +244,3 @@ class Undoer:
                 **facts,
             )
         )
-
-
-def _before(row: EffectRow) -> dict[str, Any]:
-    return {"before": row.before} if row.before_known else {}
-
-
-def refuse_hidden(call: Call) -> None:
-    """A secret that was not stored cannot be sent: better stuck than called with its place-holder."""
-    if HIDDEN in call.args_json:
-        raise SpecflowError(f"{call.tool} needs what the policy has redacted")

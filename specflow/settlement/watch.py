@@ -25,6 +25,10 @@ PAUSES = (1.0, 60.0)
 """Seconds before a session that could not be finished is tried again, at first and at most."""
 
 
+MOST_REMEMBERED = 10_000
+"""Lines that are not told twice."""
+
+
 class News(StrEnum):
     """What a supervisor tells."""
 
@@ -142,7 +146,7 @@ class Watch:
     def _once(self, session_id: str, news: News, text: str) -> None:
         line = f"{session_id} {news} {text}"
         if line not in self._told:
-            if len(self._told) > 10_000:
+            if len(self._told) >= MOST_REMEMBERED:
                 self._told.clear()
             self._told.add(line)
             self._tell(Notice(news=news, session_id=session_id, text=text))

@@ -11,6 +11,7 @@ from specflow.effects.tool import Runner, ToolSpec
 from specflow.execution.door import Done
 from specflow.journal.event import Outcomes
 from specflow.probe import reach
+from specflow.speculation.ground import LOST_GROUND, stands
 from specflow.speculation.parts import Parts
 from specflow.speculation.pending import Speculation, Standing
 from specflow.speculation.retire import Retirer
@@ -66,6 +67,12 @@ class Adopter:
                 # It still reads what was there before, for an undo that the real call does not need.
                 self._retirer.retire(session, speculation, "preparing")
                 continue
+            if not await stands(speculation):
+                # The real run has not asked for what this builds on: it cannot stand alone.
+                self._retirer.retire(session, speculation, LOST_GROUND)
+                continue
+            if speculation.standing is not Standing.LIVE:
+                continue  # somebody ended it while we waited
             if self._expired(speculation) or self._met_a_write(session, speculation):
                 ending.outcome = Outcomes.STALE
                 self._retirer.retire(session, speculation, "stale")
@@ -80,7 +87,8 @@ class Adopter:
         journal = self._parts.journal
         if await journal.adopted(real.identity) is not None:
             return None  # it is the same call, and the door answers it
-        return await session.orphans.adopt(journal, await session.lease(), real.call, real.identity)
+        door, lease = self._parts.door, await session.lease()
+        return await session.orphans.adopt(journal, door, lease, real.call, real.identity)
 
     def _expired(self, speculation: Speculation) -> bool:
         """Whether a finished read is older than its `ttl`; one still running is as fresh as a new one."""

@@ -14,6 +14,7 @@ from specflow.identity import IdSource
 from specflow.journal.event import Observers
 from specflow.journal.port import Journal
 from specflow.policy.settings import Judge
+from specflow.sealing.sealer import Sealer
 from specflow.settlement.rest import Settler
 from specflow.settlement.stored import compile_stored
 from specflow.settlement.undo import Persistence, Undoer
@@ -37,12 +38,13 @@ def assemble(
     observers: Observers,
     control_flow: ControlFlow = lambda _error: False,
     persistence: Persistence | None = None,
+    sealer: Sealer | None = None,
     **options: Any,
 ) -> Parts:
     """The parts of a coordinator. `options` are further fields of `Parts`.
 
     `control_flow` tells a framework's steering exceptions from failures; `persistence` how often an undo
-    is tried.
+    is tried; `sealer` keeps what the policy redacts.
     """
 
     def key_parameter(tool: ToolSpec) -> str:
@@ -63,7 +65,14 @@ def assemble(
 
     for tool in tuple(registry):
         hide_key(registry, judge, tool)
-    images = BeforeImages(registry, judge, clock, context=options.get("context"), control_flow=control_flow)
+    images = BeforeImages(
+        registry,
+        judge,
+        clock,
+        context=options.get("context"),
+        control_flow=control_flow,
+        keeps_secrets=sealer is not None,
+    )
     undoer = Undoer(
         journal,
         registry,
@@ -73,14 +82,22 @@ def assemble(
         compensates=compensates,
         key_parameter=key_parameter,
         persistence=persistence,
+        sealer=sealer,
     )
     return Parts(
         registry=registry,
         judge=judge,
         journal=journal,
-        door=Door(journal, clock, ids, control_flow=control_flow, images=images),
+        door=Door(journal, clock, ids, control_flow=control_flow, images=images, sealer=sealer),
         settler=Settler(
-            journal, registry, clock, compile_stored, undoer, key_parameter=key_parameter, secrets=secrets
+            journal,
+            registry,
+            clock,
+            compile_stored,
+            undoer,
+            key_parameter=key_parameter,
+            secrets=secrets,
+            sealer=sealer,
         ),
         clock=clock,
         ids=ids,

@@ -21,19 +21,18 @@ from typing import Any
 
 from specflow.effects.call import Call
 from specflow.effects.kind import EffectClass
-from specflow.errors import ClaimedError, ConflictError, RefusedError
-from specflow.execution.door import Done, Order
+from specflow.errors import RefusedError
+from specflow.execution.door import Order
 from specflow.journal.event import EventKind
-from specflow.lifecycle import Stage
 from specflow.policy.verdict import Asking, Speculate, Verdict
 from specflow.prediction.candidate import Retraction
 from specflow.prediction.chunk import Chunk
 from specflow.prediction.predictor import TurnContext
 from specflow.speculation.adopt import Adopter, Ending, RealCall
-from specflow.speculation.await_claim import await_claim
 from specflow.speculation.launch import Launcher, claims_of, footprint_of
 from specflow.speculation.match import match_key
 from specflow.speculation.parts import Mode, Parts
+from specflow.speculation.passage import Passage
 from specflow.speculation.retire import Retirer
 from specflow.speculation.session import Session, SessionKey
 from specflow.speculation.sessions import Sessions
@@ -54,6 +53,7 @@ class Coordinator:
         self._tell = Teller(parts)
         self._retirer = Retirer(parts, self._tell)
         self._sessions = Sessions(parts, self._tell, self._retirer)
+        self._passage = Passage(parts, self._sessions)
         self._launcher = Launcher(parts, self._tell, self._retirer)
         self._adopter = Adopter(parts, self._tell, self._retirer)
 
@@ -212,7 +212,7 @@ class Coordinator:
                 saga=parts.saga,
                 claims=claims_of(settings, real.call.args),
             )
-            done = await self._run(session, order)
+            done = await self._passage.make(session, order)
         finally:
             session.in_flight.remove(footprint)
             if span is not None:
@@ -221,33 +221,6 @@ class Coordinator:
             ending.outcome = "replayed"
             session.orphans.found(done.effect_id)
         return done.value
-
-    async def _run(self, session: Session, order: Order) -> Done:
-        """Through the door, once no effect of another session holds what the call would change."""
-        parts = self._parts
-        return await await_claim(
-            lambda: self._through(session, order), parts.clock, parts.conflict_wait, self._sessions.preempt
-        )
-
-    async def _through(self, session: Session, order: Order) -> Done:
-        """Through the door. Where an earlier try of this very call is unknown, it is first found out."""
-        door = self._parts.door
-        try:
-            return await door.run(order, session.lease)
-        except ClaimedError:
-            raise
-        except ConflictError as conflict:
-            if not await self._found_out(session, order, str(conflict.facts.get("effect_id") or "")):
-                raise
-        return await door.run(order, session.lease)
-
-    async def _found_out(self, session: Session, order: Order, effect_id: str) -> bool:
-        lease, row = await session.lease(), await self._parts.journal.effect(effect_id)
-        if row is None or row.stage is not Stage.UNKNOWN or row.verify is None:
-            return False
-        if row.session_id != lease.session_id or row.fingerprint != order.call.fingerprint:
-            return False
-        return await self._parts.settler.rest(lease, row, cause="asked again") is not Stage.STUCK
 
     # ------------------------------------------------------------------ the end
 

@@ -16,6 +16,7 @@ from specflow.policy.settings import ToolSettings
 from specflow.policy.verdict import Speculate, Verdict
 from specflow.prediction.candidate import Candidate, Retraction
 from specflow.speculation.gate import obstacle
+from specflow.speculation.ground import await_ground, ground
 from specflow.speculation.match import match_key, normalised
 from specflow.speculation.parts import Mode, Parts
 from specflow.speculation.pending import Speculation
@@ -76,6 +77,8 @@ class Launcher:
                 footprint=footprint,
                 started=parts.clock.monotonic(),
                 supporters={candidate.predictor},
+                claims=claims_of(settings, call.args) if verdict.effect.writes else (),
+                needs=self._ground(turn, candidate, settings, verdict, footprint) or (),
             ),
         )
 
@@ -104,6 +107,8 @@ class Launcher:
             barred = self._reason_not_to_write(session, candidate, settings, footprint)
             if barred:
                 return barred
+            if self._ground(turn, candidate, settings, verdict, footprint) is None:
+                return "conflict"
         barred = obstacle(
             candidate,
             verdict,
@@ -123,15 +128,26 @@ class Launcher:
         # Before the session has asked, what was known in the one before may be settled by now.
         if session.switches_read and session.switched_off.by(candidate.call.tool):
             return "stuck"
-        # Neither a real call in flight nor another write may meet what may still be undone.
-        others = [item.footprint for item in (*session.pending, *session.claimed) if item.writes]
+        # Nothing that may still be undone may meet a real call in flight, nor what is being undone.
+        others = [item.footprint for item in session.claimed if item.writes]
         nearby = (*others, *session.in_flight, *session.undoing.values())
         return "conflict" if any(overlap(footprint, other) for other in nearby) else ""
+
+    @staticmethod
+    def _ground(
+        turn: Turn, candidate: Candidate, settings: ToolSettings, verdict: Verdict, footprint: Keys
+    ) -> tuple[Speculation, ...] | None:
+        """What a write would build on: the early writes that claim the same. None: it must wait for them."""
+        if not verdict.effect.writes:
+            return ()
+        return ground(turn.session.pending, turn.lane, footprint, claims_of(settings, candidate.call.args))
 
     def _launch(self, turn: Turn, speculation: Speculation) -> None:
         session = turn.session
         turn.launched += 1
         session.pending.register(speculation)
+        for base in speculation.needs:
+            base.dependents.append(speculation)
         self._retirer.began(session, speculation)
         self._tell.of(EventKind.LAUNCHED, session, speculation)
         speculation.work = asyncio.get_running_loop().create_task(
@@ -148,6 +164,8 @@ class Launcher:
             await session.ready()
             if speculation.writes:
                 await self._check_switch(session, speculation)
+                with speculation.prepared():
+                    await await_ground(speculation)
             self._tell.of(EventKind.RUN_STARTED, session, speculation)
             order = Order(
                 call=speculation.call,
@@ -159,7 +177,7 @@ class Launcher:
                 branch_id=speculation.branch_id,
                 hypothesis=f"next call, by {speculation.candidate.predictor}",
                 traceparent=parts.traceparent(speculation.speculation_id),
-                claims=claims_of(speculation.settings, speculation.call.args) if speculation.writes else (),
+                claims=speculation.claims,
                 preparing=speculation.prepared,
             )
             with parts.surround(speculation.speculation_id):
@@ -203,6 +221,7 @@ class Launcher:
         """What was launched is withheld after all, before the tool was called: it was in somebody's way."""
         cause = "claimed" if isinstance(error, ClaimedError) else str(error.facts.get("cause", "stuck"))
         effect_id = str(error.facts.get("effect_id", ""))
+        speculation.called = False
         self._tell.withheld(turn, speculation.candidate, speculation.verdict, cause, effect_id)
         self._retirer.retire(turn.session, speculation, cause)
 

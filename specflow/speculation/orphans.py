@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 
 from specflow.effects.call import Call
-from specflow.execution.door import AGAIN, Done, recorded_value
+from specflow.execution.door import AGAIN, Done, Door
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Kept, Lease
 from specflow.journal.rules import ORPHANED
@@ -45,7 +45,9 @@ class Orphans:
             if not rows:
                 del self._left[fingerprint]
 
-    async def adopt(self, journal: Journal, lease: Lease, call: Call, identity: str) -> Done | None:
+    async def adopt(
+        self, journal: Journal, door: Door, lease: Lease, call: Call, identity: str
+    ) -> Done | None:
         """The recorded result of the first orphan that is this very call; None when there is none.
 
         Raises:
@@ -54,7 +56,7 @@ class Orphans:
         for row in tuple(self._left.get(call.fingerprint, ())):
             self.found(row.effect_id)
             if await journal.readopt(lease, row.effect_id, identity):
-                return Done(value=recorded_value(row), effect_id=row.effect_id, replayed=True)
+                return Done(value=door.recorded(row), effect_id=row.effect_id, replayed=True)
         return None
 
     async def take_back(

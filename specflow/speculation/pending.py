@@ -27,7 +27,12 @@ class Standing(StrEnum):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Speculation:
-    """One call started early, as the only leaf of its branch. Times on the runtime's monotonic clock."""
+    """One call started early, as the only leaf of its branch. Times on the runtime's monotonic clock.
+
+    `needs` are early writes that it builds on, `dependents` those that build on it. `decided` says that it
+    is adopted (`kept`) or lost, `over` that nothing more happens to it. `called` is False where it was
+    withheld in the last moment.
+    """
 
     speculation_id: str
     effect_id: str
@@ -48,6 +53,13 @@ class Speculation:
     supporters: set[str] = field(default_factory=set)
     work: asyncio.Task[Done] | None = None
     preparing: bool = False
+    called: bool = True
+    claims: tuple[str, ...] = ()
+    needs: tuple[Speculation, ...] = ()
+    dependents: list[Speculation] = field(default_factory=list)
+    kept: bool = False
+    decided: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @contextmanager
     def prepared(self) -> Iterator[None]:

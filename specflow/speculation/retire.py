@@ -11,15 +11,13 @@ from specflow.journal.event import Outcomes
 from specflow.lifecycle import RESTING, TERMINAL, Stage
 from specflow.probe import reach
 from specflow.speculation.freshness import WriteSpan
+from specflow.speculation.ground import LOST_GROUND
 from specflow.speculation.parts import Parts
 from specflow.speculation.pending import Speculation, Standing
 from specflow.speculation.session import Session, Stuck
 from specflow.speculation.tell import Teller
 
 log = logging.getLogger("specflow")
-
-NEVER_CALLED = frozenset({"claimed", "stuck"})
-"""Causes for which a launched call was withheld before its tool was called."""
 
 
 class Retirer:
@@ -37,6 +35,9 @@ class Retirer:
 
     def adopted(self, session: Session, speculation: Speculation) -> None:
         """The early write is the session's own now; it happened when it returned."""
+        speculation.kept = True
+        speculation.decided.set()
+        speculation.over.set()
         span = self._spans.pop(speculation, None)
         if span is not None:
             session.writes.end(span, speculation.finished or self._parts.clock.monotonic())
@@ -86,12 +87,16 @@ class Retirer:
 
     def dispose(self, session: Session, speculation: Speculation, cause: str) -> None:
         """Cancel or take back the work of a speculation that is out of the table."""
-        if cause not in NEVER_CALLED:
+        if speculation.called:
             session.wasted_usd += speculation.settings.cost_usd
+        speculation.decided.set()
+        for dependent in speculation.dependents:
+            # INVARIANT: what builds on it is undone before it; `_take_back` waits for that.
+            self.retire(session, dependent, LOST_GROUND)
         if speculation.writes:
             task = asyncio.get_running_loop().create_task(self._take_back(session, speculation, cause))
             session.undoing[task] = speculation.footprint
-            task.add_done_callback(lambda done: _forget(session, done))
+            task.add_done_callback(lambda done: _forget(session, speculation, done))
             return
         if speculation.work is not None:
             speculation.work.cancel()
@@ -142,11 +147,15 @@ class Retirer:
             if speculation.preparing:
                 speculation.work.cancel()  # the tool has not been called yet
             await asyncio.wait({speculation.work})
+        for dependent in speculation.dependents:
+            await dependent.over.wait()
         try:
             stage = await self._undo(session, speculation, cause)
         except SpecflowError as error:
             log.error("early %s is not undone: %s", speculation.tool.name, error)  # noqa: TRY400 - the world's fault, said in one line
             stage, cause = Stage.STUCK, f"{cause}; {error}"
+        if stage is not None and stage not in TERMINAL | {Stage.STUCK, Stage.COMMITTED}:
+            stage, cause = Stage.STUCK, f"{cause}; it waits for what builds on it"
         if stage is Stage.STUCK:
             session.stuck[speculation.key] = Stuck(
                 tool=speculation.tool.name, effect_id=speculation.effect_id
@@ -188,7 +197,8 @@ class Retirer:
         )
 
 
-def _forget(session: Session, task: asyncio.Task[None]) -> None:
+def _forget(session: Session, speculation: Speculation, task: asyncio.Task[None]) -> None:
     session.undoing.pop(task, None)
+    speculation.over.set()
     if not task.cancelled() and task.exception() is not None:
         log.error("undoing failed", exc_info=task.exception())

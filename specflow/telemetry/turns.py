@@ -58,6 +58,8 @@ def withheld(tracing: Tracing, event: CallEvent) -> None:
     if span is None or not span.is_recording():
         return
     attributes = of_ending(event)
+    if event.effect_id:
+        attributes[names.EFFECT_ID] = event.effect_id
     call = event.call or (event.candidate.call if event.candidate is not None else None)
     if call is not None:
         attributes[names.TOOL] = names.shown(call.tool)

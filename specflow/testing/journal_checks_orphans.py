@@ -43,7 +43,9 @@ async def what_a_run_kept_is_found_by_its_key(bench: Bench) -> None:
     assert await _kept(bench) == kept
     assert list(await _kept(bench)) == ["committed", "done", "later"], "oldest first"
     assert await _kept(bench, "") == {}
-    assert await _kept(bench, tenant=f"{bench.tag}-x") == {"in_other_tenant": (bench.real("in_other_tenant"),)}
+    assert await _kept(bench, tenant=f"{bench.tag}-x") == {
+        "in_other_tenant": (bench.real("in_other_tenant"),)
+    }
     session = await journal.session(first.session_id)
     assert session is not None
     assert session.run_key == "r"

@@ -126,7 +126,7 @@ async def the_sessions_of_the_dead_are_abandoned(bench: Bench) -> None:
     bench.dead.add(f"{bench.tag}-other")
     found = [row for row in await journal.abandoned_sessions() if row.thread == bench.tag]
     assert [row.session_id for row in found] == [theirs.session_id]
-    assert found == [row for row in await journal.active_sessions(bench.tag) if row in found]
+    assert found[0].owner == f"{bench.tag}-other"
     assert await journal.take_session(mine.session_id, owner="heir") is None
     assert await journal.take_session(theirs.session_id, owner="heir") is not None
 

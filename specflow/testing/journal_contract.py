@@ -19,6 +19,7 @@ from specflow.testing import (
     journal_checks_moves,
     journal_checks_orphans,
     journal_checks_rows,
+    journal_checks_sealed,
     journal_checks_sessions,
 )
 from specflow.testing.journal_bench import REGISTERED, Bench, Check
@@ -32,6 +33,7 @@ CHECKS: Mapping[str, Check] = REGISTERED
 # Importing them has registered their checks.
 SUITES = (
     journal_checks_rows,
+    journal_checks_sealed,
     journal_checks_moves,
     journal_checks_orphans,
     journal_checks_links,

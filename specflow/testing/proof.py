@@ -125,12 +125,14 @@ class Stand:
         self.journal = MemoryJournal(LoopOrZero(), is_dead=lambda owner: owner in self.dead)
         self.world = Watched(latency=self.latency, journal=self.journal)
 
-    def core(self, owner: str, *, mortal: Mortal | None = None, seed: int = 0, tries: int = 3) -> ScriptedCore:
+    def core(
+        self, owner: str, *, mortal: Mortal | None = None, seed: int = 0, tries: int = 3
+    ) -> ScriptedCore:
         """A process of that name."""
         return ScriptedCore(
             self.world.tools(),
             self.world.judge(**self.offers),
-            mortal or self.journal,  # type: ignore[arg-type] # a proxy for it
+            mortal or self.journal,
             owner=owner,
             seed=seed,
             persistence=Persistence(tries=tries, pause=0.1),

@@ -22,6 +22,7 @@ from specflow.policy.settings import Judge
 from specflow.prediction.candidate import Candidate, Proposal, Retraction
 from specflow.prediction.chunk import Chunk, ChunkKind
 from specflow.prediction.predictor import TurnContext
+from specflow.sealing.sealer import Sealer
 from specflow.settlement.recover import Report, recover
 from specflow.settlement.undo import Persistence
 from specflow.speculation.adopt import RealCall
@@ -95,6 +96,7 @@ class ScriptedCore:
         conflict_wait: float = 10.0,
         persistence: Persistence | None = None,
         saga: bool = False,
+        sealer: Sealer | None = None,
     ) -> None:
         self.log = EventLog()
         self.journal = journal
@@ -113,6 +115,7 @@ class ScriptedCore:
             owner=owner,
             conflict_wait=conflict_wait,
             saga=saga,
+            sealer=sealer,
         )
         self.settler = self.parts.settler
         self.coordinator = Coordinator(self.parts)

@@ -74,6 +74,7 @@ class Program:
                     f"nothing with {key!r} came; on its standard error: {self.errors}"
                 ) from None
             if found is None:
+                self._lines.put(None)  # for whoever asks next
                 raise AssertionError(f"it ended without {key!r}; on its standard error: {self.errors}")
             if key in found[1]:
                 return found

@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from specflow.bench import journaling, judging
+from specflow.bench import judging
 from specflow.bench.catalogue import BENCHES
 from specflow.bench.effort import Effort
 from specflow.bench.regex_sniffer import RegexSniffer
@@ -103,15 +103,6 @@ def test_a_bench_that_fails_does_not_take_the_finished_rows_with_it(monkeypatch:
     result = CliRunner().invoke(app, ["policy", "--json"])
     assert [row["case"] for row in json.loads(result.stdout)] == ["first"]
     assert isinstance(result.exception, ConfigurationError), "and what went wrong is told by `main`"
-
-
-def test_a_missing_package_skips_a_row_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journaling, "find_spec", lambda _name: None)
-    *others, last = journaling.rows(Effort(runs=1, quick=True))
-    assert last.skipped
-    assert "langgraph-checkpoint-sqlite" in last.note
-    assert len(others) == 6
-    assert not any(row.skipped for row in others)
 
 
 def test_the_policies_of_the_benches_load() -> None:

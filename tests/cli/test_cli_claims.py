@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from specflow.cli import journal
+from specflow.cli.program import app
 from specflow.errors import ClaimedError
 from specflow.journal.sql import SqlJournal
 from specflow.lifecycle import Stage
@@ -18,7 +18,7 @@ from specflow.testing.journal_bench import Bench, to_stage
 
 
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(journal.app, list(arguments))
+    result = CliRunner().invoke(app, ["journal", *arguments])
     assert result.exit_code == 0, (result.output, result.exception)
     return result.stdout
 

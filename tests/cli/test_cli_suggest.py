@@ -14,9 +14,11 @@ from typer.testing import CliRunner, Result
 
 from specflow.cli import suggest
 from specflow.cli.program import app
+from specflow.effects.call import Call
 from specflow.effects.tool import ToolSpec
 from specflow.errors import InvariantError
 from specflow.policy import load
+from specflow.policy import loads as load_text
 
 TOOLS = '''
 from typing import Any, TypedDict
@@ -179,6 +181,77 @@ def test_what_is_written_is_a_policy_for_these_tools(folder: Path) -> None:
         app, ["policy", "check", "proposed.yaml", "--tools", "suggest_cli_tools:LIST", "--json"]
     )
     assert checked.exit_code == 0, checked.output
+
+
+HOME = '''
+LEVEL = {"now": 1}
+PEOPLE = {"7": {"name": "Ada", "address": {"city": "Oslo"}}}
+
+def get_level() -> int:
+    """Returns how loud it is now."""
+    return LEVEL["now"]
+
+def set_level(level: int) -> str:
+    """Sets how loud it is."""
+    LEVEL["now"] = level
+    return "done"
+
+def get_person(person_id: str) -> dict:
+    """Returns a person with the address."""
+    return PEOPLE[person_id]
+
+def modify_person_city(person_id: str, city: str) -> str:
+    """Modifies the city in which a person lives."""
+    PEOPLE[person_id]["address"]["city"] = city
+    return "done"
+
+TOOLS = [get_level, set_level, get_person, modify_person_city]
+'''
+RUN = {
+    "turns": [
+        {"tool_calls": [{"id": "1", "name": "get_person", "args": {"person_id": "7"}}]},
+        {
+            "tool_results": [
+                {"id": "1", "content": '{"name": "Ada", "address": {"city": "Oslo"}}', "error": False}
+            ]
+        },
+    ]
+}
+
+
+def test_undos_that_write_back_what_was_there(folder: Path) -> None:
+    (folder / "suggest_cli_home.py").write_text(HOME)
+    (folder / "runs.jsonl").write_text(json.dumps(RUN) + "\n")
+    unseen = run("suggest_cli_home:TOOLS", "--json")
+    assert effects(unseen)["modify_person_city"] == "confirmation_required"
+    assert undo(unseen, "set_level") == {
+        "before": {"tool": "get_level", "with": {}},
+        "tool": "set_level",
+        "with": {"level": "before"},
+    }
+    words = ("suggest_cli_home:TOOLS", "--observed", "runs.jsonl")
+    seen = run(*words, "--json")
+    assert effects(seen)["modify_person_city"] == "compensatable"
+    assert undo(seen, "modify_person_city") == {
+        "before": {"tool": "get_person", "with": {"person_id": "args.person_id"}},
+        "tool": "modify_person_city",
+        "with": {"city": "before.address.city", "person_id": "args.person_id"},
+    }
+    text = run(*words).stdout
+    assert "one recorded result of get_person" in text
+    # As accepted by a person it has nothing that the loader or the tools would refuse.
+    from specflow.cli.tools import load_tools
+
+    registry = load_tools("suggest_cli_home:TOOLS")
+    policy = load_text(text.replace("status: proposed", "status: reviewed"), tools=registry)
+    verdict = policy.explain(Call(tool="modify_person_city", args={"person_id": "7", "city": "Rome"}))
+    assert verdict.effect == "compensatable"
+
+
+def test_recorded_runs_that_cannot_be_read(folder: Path) -> None:
+    cannot(run("api.yaml", "--observed", "none.jsonl"), "none.jsonl: cannot be read")
+    (folder / "runs.jsonl").write_text("no run\n")
+    cannot(run("api.yaml", "--observed", "runs.jsonl"), "runs.jsonl:1: not JSON")
 
 
 def test_output_is_the_same_every_time(folder: Path) -> None:

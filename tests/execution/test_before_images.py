@@ -458,7 +458,7 @@ def test_what_can_no_longer_be_read_is_not_written_over(error: Exception) -> Non
             world.before["get_setting"] = [error]
             return await original(*args)
 
-        core.journal.intend = intend  # type: ignore[method-assign]  # the second look comes after it
+        core.journal.intend = intend  # type: ignore[method-assign,assignment]  # the second look comes after it
         with pytest.raises((BeforeImageError, InterruptError)):
             await through_the_door(core)
         assert [row.stage for row in await rows(core)] == [Stage.FAILED]
@@ -517,6 +517,7 @@ def test_the_call_has_its_whole_time_after_the_second_look() -> None:
         began = core.parts.clock.wall()
         await through_the_door(core)
         (row,) = await rows(core)
+        assert row.call_deadline is not None
         assert row.call_deadline == pytest.approx(began + 50.0 + 60.0 + 30.0)
         assert row.stage is Stage.DONE
         assert core.parts.clock.wall() < row.call_deadline

@@ -14,11 +14,16 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core.tools import tool
 
+from specflow.effects.registry import ToolRegistry
 from specflow.errors import ConfigurationError, WorldError
 from specflow.graph import mcp_tools
 from specflow.graph.mcp_tools import HttpServer, http_server, stdio_server, subjects_of
-from specflow.graph.tools import spec_of
+from specflow.graph.tools import spec_of, specs_of
+from specflow.policy.lint import lint
+from specflow.policy.load import survey
+from specflow.policy.policy import Policy
 from specflow.policy.suggest import propose
 
 SERVER = '''
@@ -191,6 +196,37 @@ async def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "langchain_mcp_adapters.sessions", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'specflow\[mcp\]'"):
         await subjects_of(stdio_server("true"))
+
+
+async def test_a_live_tool_carries_its_servers_hints_and_lint_reads_them(address: str) -> None:
+    from langchain_mcp_adapters.client import MultiServerMCPClient
+
+    client = MultiServerMCPClient({"test": {"transport": "streamable_http", "url": address}})
+    specs = specs_of(await client.get_tools())
+    hints = {spec.name: dict(spec.hints) for spec in specs}
+    assert hints == {
+        "get_thing": {"readOnlyHint": True, "openWorldHint": False},
+        "purge": {"readOnlyHint": True},
+        "look_up": {"readOnlyHint": False},
+        "get_variable": {},
+    }
+    registry = ToolRegistry(specs)
+    text = "version: 1\ntools:\n  look_up: {effect: read_only}\n  get_thing: {effect: read_only}\n"
+    loaded = survey(text, tools=registry)
+    assert loaded.compiled is not None
+    found = lint(Policy(loaded.compiled, tools=registry), loaded.reads)
+    assert [item.path for item in found if item.code == "SF404"] == ["tools.look_up.effect"]
+
+
+def test_only_truth_values_are_hints() -> None:
+    @tool
+    def odd(x: str) -> str:
+        """Does something."""
+        return x
+
+    assert dict(spec_of(odd).hints) == {}
+    odd.metadata = {"readOnlyHint": "yes", "destructiveHint": None, "idempotentHint": True, "title": "Odd"}
+    assert dict(spec_of(odd).hints) == {"idempotentHint": True}
 
 
 def test_a_schema_that_cannot_be_used_has_no_hash() -> None:

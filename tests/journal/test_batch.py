@@ -15,11 +15,11 @@ from specflow.clock import SystemClock
 from specflow.errors import JournalError
 from specflow.journal import operations
 from specflow.journal.batch import Failed, execute
+from specflow.journal.branch_operations import Abort, Adopt
 from specflow.journal.database import Connection, Database
 from specflow.journal.memory import MemoryJournal
-from specflow.journal.branch_operations import Adopt
 from specflow.journal.operations import Move, Operation
-from specflow.journal.prepared import PACKS
+from specflow.journal.prepared import COPY_FROM, PACKS
 from specflow.journal.reads import Queries
 from specflow.journal.record import Lease, Outcome, Snapshot
 from specflow.journal.schema import prepare
@@ -95,36 +95,38 @@ def test_a_full_batch_is_numbered_in_order_and_wholly_there(
 HOSTILE = ("a\x00b", "\ud800", "'; DROP TABLE sf_effect; --", "%(x)s ? \\u0000 \\", "é\u2028\U0001f600", "")
 
 
+@pytest.mark.parametrize("times", [1, COPY_FROM // 3], ids=["few", "many"])
 def test_hostile_text_comes_out_of_a_batch_as_out_of_a_single_write(
-    database: Database, connection: Connection
+    database: Database, connection: Connection, times: int
 ) -> None:
+    texts = HOSTILE * times
     lease = opened(connection)
     intents = [
         BENCH.intent(
             f"e{index}", args={text: text, "n": [0.1, 1e300, -0.0, 2**53 + 1]}, hypothesis=text, cause=text,
             reasons=(text,), traceparent=text, call_deadline=(1 / 3, float("inf"))[index % 2],
         )
-        for index, text in enumerate(HOSTILE)
+        for index, text in enumerate(texts)
     ]  # fmt: skip
     outcomes = [
         operations.record(lease, intent.effect_id, Outcome(stage=Stage.FAILED, result=[text], error=text))
-        for intent, text in zip(intents, HOSTILE, strict=True)
+        for intent, text in zip(intents, texts, strict=True)
     ]
     finite, endless = intents[::2], intents[1::2]
     for part in (finite, endless):
         assert told(execute(connection, [operations.intend(lease, intent) for intent in part], 0.1)) == [
-            row + 1 + (3 if part is endless else 0) for row in range(3)
+            row + 1 + (len(finite) if part is endless else 0) for row in range(len(part))
         ]
-    assert told(execute(connection, outcomes, 1e9 / 3)) == [True] * len(HOSTILE)
+    assert told(execute(connection, outcomes, 1e9 / 3)) == [True] * len(texts)
     found = {row.effect_id: row for row in rows(database).effects}
     branches = {row.branch_id: row for row in rows(database).branches}
-    for intent, text in zip(intents, HOSTILE, strict=True):
+    for intent, text in zip(intents, texts, strict=True):
         row, readable = found[intent.effect_id], text.replace("\x00", "\ufffd").replace("\ud800", "\ufffd")
         assert (row.args, row.result, row.reasons) == (intent.args, [text], (text,))
         assert (row.error, row.traceparent, branches[intent.branch_id].hypothesis) == (readable,) * 3
         assert (row.call_deadline, row.created_at, row.updated_at) == (intent.call_deadline, 0.1, 1e9 / 3)
     causes = [event.cause for event in rows(database).events if event.target == "intended"]
-    assert len(causes) == len(HOSTILE)
+    assert len(causes) == len(texts)
     assert verify(rows(database)) == ()
 
 
@@ -329,7 +331,7 @@ def operation(lease: Lease, what: str, name: str) -> Operation:
     if what == "intend":
         return intends(lease, name)[0]
     if what == "abort":
-        return operations.Abort(lease=lease, branch_id=f"x-br-{name}", cause="mismatch")
+        return Abort(lease=lease, branch_id=f"x-br-{name}", cause="mismatch")
     if what == "adopt":
         return Adopt(lease=lease, effect_id=f"x-{name}", adopted_by=f"call-{name}")
     return records(lease, name, outcome=Outcome(stage=Stage(what)))[0]

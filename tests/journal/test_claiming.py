@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+import psycopg
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specflow.clock import SystemClock
 from specflow.effects.claim import claim_key, meet
-from specflow.errors import ClaimedError
-from specflow.journal import operations
+from specflow.errors import ClaimedError, JournalError
+from specflow.journal import claiming, operations
 from specflow.journal.batch import Failed, execute
 from specflow.journal.branch_operations import Abort, Adopt
 from specflow.journal.claiming import MOST_LOCKS, locks
+from specflow.journal.claims import wanted
 from specflow.journal.database import Connection, Database
 from specflow.journal.memory import MemoryJournal
 from specflow.journal.operations import Operation
+from specflow.journal.prepared import Prepared
 from specflow.journal.reads import snapshot_of
 from specflow.journal.record import Lease, Outcome
-from specflow.journal.schema import prepare
+from specflow.journal.schema import prepare, upgrade
 from specflow.journal.sql import SqlJournal
 from specflow.journal.verify import verify
 from specflow.lifecycle import Stage
 from specflow.testing.journal_bench import Bench
+from specflow.testing.postgres import PostgresServer
 
 BENCH = Bench(journal=MemoryJournal(SystemClock()), tag="x")  # for its intents only
 
@@ -169,6 +175,93 @@ def test_in_a_batch_that_must_be_done_one_by_one_claims_count_as_well(
     kinds = [type(item.error).__name__ if isinstance(item, Failed) else item for item in answers]
     assert kinds == [1, "JournalError", "ClaimedError", 1]
     assert verify(snapshot_of(url)) == ()
+
+
+@pytest.fixture
+def somebody(postgres: PostgresServer) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
+    """A database, and a process that was stopped in the middle of a commit about `seat:1`."""
+    url = postgres.new_database()
+    upgrade(Database(url))
+    with psycopg.connect(url.replace("+psycopg", "")) as other:
+        for number, alone in locks(["seat:1"]):
+            other.execute(f"SELECT pg_advisory_xact_lock{'' if alone else '_shared'}(%s)", (number,))
+        yield url, other
+
+
+@pytest.mark.postgres
+async def test_a_process_that_was_stopped_keeps_nobody_but_those_who_want_the_same(
+    somebody: tuple[str, psycopg.Connection[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, other = somebody
+    monkeypatch.setattr(claiming, "LOCK_SECONDS", 0.05)
+    journal = SqlJournal.open(url, durability="process")
+    lease = await journal.open_session("s", thread="s", owner="me")
+    await journal.intend(lease, BENCH.intent("first"))
+    waiting = asyncio.create_task(journal.intend(lease, BENCH.intent("same", claims=("seat:1",))))
+    all_others = (
+        journal.intend(lease, BENCH.intent("unclaimed")),
+        journal.record(lease, "x-first", Outcome(stage=Stage.DONE)),
+        journal.intend(lease, BENCH.intent("another", claims=("seat:2",))),
+    )
+    assert await asyncio.gather(*all_others) == [2, True, 3]
+    assert not waiting.done()
+    many = [journal.intend(lease, BENCH.intent(f"m{n}", claims=(f"row:{n}",))) for n in range(MOST_LOCKS)]
+    late = asyncio.gather(*many)
+    await asyncio.sleep(0.2)
+    other.rollback()
+    await late
+    assert await waiting > 3
+    await journal.aclose()
+    assert verify(snapshot_of(url)) == ()
+
+
+@pytest.mark.postgres
+async def test_who_waits_for_a_stopped_process_is_told(
+    somebody: tuple[str, psycopg.Connection[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _other = somebody
+    monkeypatch.setattr(claiming, "LOCK_SECONDS", 0.02)
+    monkeypatch.setattr(claiming, "PAUSES", (0.01, 0.01))
+    journal = SqlJournal.open(url, durability="process")
+    lease = await journal.open_session("s", thread="s", owner="me")
+    with pytest.raises(JournalError, match="another process has it locked") as caught:
+        await journal.intend(lease, BENCH.intent("same", claims=("seat:*",)))
+    assert "pg_stat_activity" in caught.value.hint
+    assert await journal.effect("x-same") is None
+    assert await journal.intend(lease, BENCH.intent("elsewhere", claims=("seat:2",))) == 1
+    await journal.aclose()
+
+
+@pytest.mark.postgres
+def test_what_is_wrong_with_the_server_is_not_taken_for_a_lock(
+    somebody: tuple[str, psycopg.Connection[Any]],
+) -> None:
+    url, _other = somebody
+    (lease, _) = opened(url)
+    connection = Database(url).connect()
+    connection.database.statements.lock_claims = Prepared(
+        sa.text("SELECT no_such_function()"), connection.database.engine.dialect
+    )
+    with pytest.raises(psycopg.errors.UndefinedFunction):
+        execute(connection, [intend(lease, "a", "seat:1")], 1.0)
+    assert execute(connection, [intend(lease, "b")], 2.0) == [1]
+    connection.close()
+
+
+@pytest.mark.postgres
+def test_the_patience_of_other_statements_stays_what_it_was(
+    somebody: tuple[str, psycopg.Connection[Any]],
+) -> None:
+    url, _other = somebody
+    (lease, _) = opened(url)
+    connection = Database(url, busy_seconds=7.0).connect()
+    tx = connection.begin(1.0)
+    claiming.lock(tx, [want for want in [wanted(BENCH.intent(claims=("seat:2", "row:1")))] if want])
+    tx.raw("SHOW lock_timeout")
+    assert tx.rows() == [("7s",)]
+    connection.rollback()
+    connection.close()
+    assert lease.fence == 1
 
 
 NAMES = st.sampled_from(["a", "b", "c"])

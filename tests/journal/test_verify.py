@@ -15,7 +15,7 @@ from specflow.journal.claims import EXCLUSIVE, SHARED
 from specflow.journal.memory import MemoryJournal
 from specflow.journal.record import ClaimRow, DependencyRow, EventRow, Snapshot
 from specflow.journal.verify import CHECKED, verify
-from specflow.lifecycle import BranchState, Stage
+from specflow.lifecycle import BranchState, SessionState, Stage
 from specflow.testing.journal_bench import Bench, to_stage
 
 
@@ -72,11 +72,29 @@ def edited(test: Callable[[EventRow], bool], **changes: Any) -> Callable[[Snapsh
     return change
 
 
-def also(*moves: tuple[str, str, str], cause: str = "") -> Callable[[Snapshot], Snapshot]:
+SAGA = {"decision": "saga_aborted"}
+
+
+def moved(test: Callable[[EventRow], bool], seq: int) -> Callable[[Snapshot], Snapshot]:
+    """As if that had been written at another time."""
+    return edited(test, seq=seq)
+
+
+def also(
+    *moves: tuple[str, str, str], cause: str = "", facts: dict[str, str] | None = None
+) -> Callable[[Snapshot], Snapshot]:
     def change(rows: Snapshot) -> Snapshot:
-        last = rows.events[-1]
+        last = max(rows.events, key=lambda event: event.seq)
         more = tuple(
-            replace(last, seq=last.seq + n, subject=subject, source=source, target=target, cause=cause)
+            replace(
+                last,
+                seq=last.seq + n,
+                subject=subject,
+                source=source,
+                target=target,
+                cause=cause,
+                facts=facts or {},
+            )
             for n, (subject, source, target) in enumerate(moves, 1)
         )
         return replace(rows, events=rows.events + more)
@@ -149,11 +167,28 @@ BROKEN: list[tuple[str, str, Callable[[Snapshot], Snapshot]]] = [
      both(also(*UNDOING), effects("committed", stage=Stage.COMPENSATED, rev=5))),
     ("I4", "aborted, not undone", effects("compensated", stage=Stage.DONE)),
     ("I4", "aborted, committed", effects("failed", stage=Stage.COMMITTED)),
-    ("I5", "undone in forward order",
-     both(depends("stuck", "compensated"), also(("x-stuck", "stuck", "compensating")),
-          effects("stuck", stage=Stage.COMPENSATING, rev=4))),
+    ("I3", "a saga that left something",
+     both(edited(of("x-s", "closed"), cause="saga_aborted"), sessions(decision="saga_aborted"))),
+    ("I3", "undone before the saga was decided",
+     both(also(*UNDOING, ("x-s", "active", "active"), cause="decided", facts=SAGA),
+          effects("committed", stage=Stage.COMPENSATED, rev=5, attempts=1))),
+    ("I4", "undone before it was lost",
+     both(moved(of("x-br-compensated", "aborted"), 10_000), branches("compensated", parent_id=None))),
+    ("I4", "nobody can tell, and one says so",
+     both(effects("stuck", verify=None, stage=Stage.FAILED, rev=3),
+          edited(of("x-stuck", "stuck"), target="failed", fence=2))),
+    ("I5", "undone under what stands on it", depends("committed", "compensated")),
+    ("I5", "undone under what is stuck",
+     both(depends("stuck", "committed"), also(*UNDOING),
+          effects("committed", stage=Stage.COMPENSATED, rev=5, attempts=1))),
+    ("I5", "an orphan undone under what is stuck",
+     both(depends("stuck", "committed"), also(*UNDOING, cause="orphaned"),
+          effects("committed", stage=Stage.COMPENSATED, rev=5, attempts=1))),
     ("I6", "undone twice", also(("x-compensated", "compensating", "compensated"))),
     ("I6", "a shared key", effects("stuck", comp_key="x-undo-compensated")),
+    ("I7", "a try that is not counted", effects("compensated", attempts=0)),
+    ("I7", "no branch", effects("failed", branch_id="x-br-ghost")),
+    ("I7", "another session's branch", branches("failed", session_id="x-other")),
     ("I7", "a lost event", without(of("x-committed", "done"))),
     ("I7", "stage without event", effects("failed", stage=Stage.DROPPED)),
     ("I7", "wrong count", effects("failed", rev=9)),
@@ -164,12 +199,18 @@ BROKEN: list[tuple[str, str, Callable[[Snapshot], Snapshot]]] = [
     ("I7", "no events at all", without(lambda event: event.subject == "x-br-failed")),
     ("I8", "fence went back", edited(of("x-s", "active"), fence=2)),
     ("I8", "session below its events", sessions(fence=0)),
+    ("I8", "session above its events", sessions(fence=2)),
     ("I9", "decided twice", also(("x-br-failed", "open", "confirmed"))),
     ("I9", "decision changed", sessions(decision="saga_aborted")),
+    ("I9", "decided otherwise before",
+     also(("x-s", "active", "active"), cause="decided", facts=SAGA)),
+    ("I9", "decided by another", branches("failed", decided_fence=9)),
     ("I11", "called before confirmed", effects("stuck", effect=EffectClass.CONFIRMATION_REQUIRED)),
     ("I13", "stuck without a word",
      both(effects("stuck", error=""), edited(of("x-stuck", "stuck"), cause=""))),
     ("I14", "reader confirmed first", depends("committed", "base")),
+    ("I14", "confirmed under an open branch", branches("base", parent_id="x-br-failed")),
+    ("I14", "confirmed before the one above", branches("committed", parent_id="x-br-base")),
     ("I14", "builds on nothing", depends("stuck", "ghost")),
     ("I14", "nothing builds on it", depends("ghost", "stuck")),
     ("I15", "two hold one seat", claims("seat:A1")),
@@ -212,11 +253,15 @@ def test_every_invariant_that_rows_can_break_has_an_example() -> None:
 
 
 def test_a_saga_and_an_orphan_may_take_back_what_was_committed() -> None:
-    undone = effects("committed", stage=Stage.COMPENSATED, rev=5)
+    undone = effects("committed", stage=Stage.COMPENSATED, rev=5, attempts=1)
     orphan = both(also(*UNDOING, cause="orphaned"), undone)(SOUND)
     assert verify(orphan) == ()
-    ending = of("x-s", "closed")
+    # Not closed yet: what stands on `base` is stuck, so that it waits to be undone.
     saga = both(
-        also(*UNDOING), undone, sessions(decision="saga_aborted"), edited(ending, cause="saga_aborted")
+        without(of("x-s", "closed")),
+        also(("x-s", "active", "active"), cause="decided", facts=SAGA),
+        also(*UNDOING),
+        undone,
+        sessions(decision="saga_aborted", state=SessionState.ACTIVE),
     )
     assert verify(saga(SOUND)) == ()

@@ -85,9 +85,12 @@ def _in_body(owner: ast.AST, scope: str) -> Iterator[tuple[str, ast.stmt, _Chang
                 yield from _in_body(statement, scope)
                 continue
             if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-                yield from _in_body(
-                    statement, statement.name if scope == "module" else f"{scope}.{statement.name}"
-                )
+                inner = statement.name if scope == "module" else f"{scope}.{statement.name}"
+                if isinstance(statement, ast.FunctionDef):
+                    for default in (*statement.args.defaults, *statement.args.kw_defaults):
+                        for change in _of_expressions(default, statement) if default is not None else ():
+                            yield inner, statement, change
+                yield from _in_body(statement, inner)
                 continue
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
                 continue  # documentation
@@ -162,7 +165,11 @@ def _of_expressions(root: ast.AST, statement: ast.stmt) -> Iterator[_Change]:
             after = ast.unparse(node)
             change.undo()
             yield _Change(
-                node if hasattr(node, "lineno") else statement, before, after, change.do, change.undo
+                node if hasattr(node, "lineno") else statement,
+                change.before or before,
+                change.after or after,
+                change.do,
+                change.undo,
             )
 
 
@@ -195,23 +202,24 @@ def _of_node(node: ast.AST) -> Iterator[_Change]:
 
 
 def _of_call(node: ast.Call) -> Iterator[_Change]:
+    for index, given in enumerate(node.keywords):
+        if given.arg is not None:
+            rest = [*node.keywords[:index], *node.keywords[index + 1 :]]
+            # The whole call is long, and the argument stands at its end.
+            yield _set(node, "keywords", rest, f"{ast.unparse(node.func)}({ast.unparse(given)})", "left out")
+    yield from _renamed(node)
+
+
+def _renamed(node: ast.Call) -> Iterator[_Change]:
     function = node.func
-    name = (
-        function.id
-        if isinstance(function, ast.Name)
-        else function.attr
-        if isinstance(function, ast.Attribute)
-        else ""
-    )
-    other = _CALLS.get(name)
-    if other is None or (other == "list" and node.keywords):
-        return
-    new: ast.expr = (
-        ast.Name(other, ast.Load())
-        if isinstance(function, ast.Name)
-        else ast.Attribute(function.value, other, ast.Load())
-    )
-    yield _set(node, "func", new, "", "")
+    if isinstance(function, ast.Name):
+        other = _CALLS.get(function.id)
+        # `list` takes no key, so that would only be an error.
+        if other is not None and not (other == "list" and node.keywords):
+            yield _set(node, "func", ast.Name(other, ast.Load()), "", "")
+    elif isinstance(function, ast.Attribute) and function.attr in _CALLS:
+        new = ast.Attribute(function.value, _CALLS[function.attr], ast.Load())
+        yield _set(node, "func", new, "", "")
 
 
 def _of_constant(node: ast.Constant) -> Iterator[_Change]:

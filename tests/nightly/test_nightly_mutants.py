@@ -16,8 +16,9 @@ SOURCE = '''
 LIMIT = 3
 
 
-def grade(points: int, extra: bool = False) -> str:
+def grade(points: int, extra: bool = False, *, names: str = "") -> str:
     """Words."""
+    sorted("ab", reverse=True)
     if points < LIMIT and not extra:
         return "low"
     for step in range(points):
@@ -55,6 +56,8 @@ def test_every_kind_of_fault_is_made(made: Any) -> None:
         "step in (7, 8) -> step not in (7, 8)",
         "max(points, 1) -> min(points, 1)",
         "max(points, 1) + 1 -> max(points, 1) - 1",
+        "False -> True",
+        "sorted(reverse=True) -> left out",
     } <= keys
     # Documentation and annotations are no behaviour.
     assert not any("Words" in key or "A module" in key or "bool ->" in key for key in keys)

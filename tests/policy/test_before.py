@@ -248,7 +248,10 @@ def test_what_is_redacted_is_never_stored_to_be_written_back(redact: str, why: s
     before, _, after = redact.partition("\ndefaults")
     text = GOOD.replace("  get_user: {effect: read_only}", before) + (f"defaults{after}\n" if after else "")
     policy = loads(text, tools=tools())
-    assert verdict(policy) == (("never", why) if why else ("now", "speculate: now"))
+    told = why and f"{why} (with SPECFLOW_JOURNAL_KEY set it would be, encrypted)"
+    assert verdict(policy) == (("never", told) if why else ("now", "speculate: now"))
+    kept = loads(text, tools=tools(), keeps_secrets=True)
+    assert verdict(kept) == ("now", "speculate: now"), "who can keep secrets can write them back"
 
 
 def test_success_that_is_told_by_a_redacted_value() -> None:
@@ -260,7 +263,8 @@ def test_success_that_is_told_by_a_redacted_value() -> None:
     )
     assert verdict(loads(text)) == (
         "never",
-        "its undo needs before.token, which is redacted and so not stored",
+        "its undo needs before.token, which is redacted and so not stored "
+        "(with SPECFLOW_JOURNAL_KEY set it would be, encrypted)",
     )
 
 

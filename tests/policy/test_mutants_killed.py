@@ -32,6 +32,10 @@ def messages(verdict: Verdict) -> dict[str, str]:
     return {reason.code: reason.message for reason in verdict.reasons}
 
 
+def places(verdict: Verdict) -> dict[str, str]:
+    return {reason.code: reason.where for reason in verdict.reasons}
+
+
 def annotated(effect: EffectClass, **more: Any) -> ToolSpec:
     return ToolSpec(name="t", annotation=Annotation(effect=effect), **more)
 
@@ -71,6 +75,7 @@ def test_a_floor_counts_where_annotations_are_not_trusted() -> None:
         "the policy says read_only, the Python source compensatable; to loosen it, add "
         f"`reviewed: {tool.schema_hash}`"
     )
+    assert places(verdict)["annotation_floor"] == "<text>:4:3"
 
 
 def test_what_equals_the_floor_is_simply_declared() -> None:
@@ -88,6 +93,7 @@ def test_a_proposal_is_no_review_when_the_tool_is_not_known() -> None:
 def test_a_review_of_another_schema_says_so() -> None:
     verdict = ask(policy(f"  t: {{effect: read_only, reviewed: '{WRONG_HASH}'}}"))
     assert messages(verdict)["schema_changed"] == "its schema changed after it was reviewed"
+    assert places(verdict)["schema_changed"] == "<text>:4:3"
 
 
 def test_long_names_are_cut_where_they_are_told() -> None:
@@ -154,6 +160,15 @@ def test_a_pattern_that_classes_a_tool_has_the_usual_opinion_about_when() -> Non
     assert ask(alone, args={"id": 1}).speculate == "now"
 
 
+def test_an_entry_that_only_allows_is_heard() -> None:
+    rule = "{id: r, when: 'true', allow: {speculate: now}}"
+    tool = annotated(EffectClass.COMPENSATABLE)
+    undo = "compensate: {tool: x, with: {id: args.id}}"
+    verdict = ask(policy(f"  t: {{{undo}, rules: [{rule}]}}"), args={"id": 1}, tool=tool)
+    assert (verdict.speculate, messages(verdict)["r"]) == ("now", "allows now")
+    assert ask(policy(f"  t: {{{undo}}}"), args={"id": 1}, tool=tool).speculate == "hold"
+
+
 def test_an_entry_that_only_asks_for_confidence_is_heard() -> None:
     verdict = ask(policy("  t: {min_confidence: 0.9}"), tool=annotated(EffectClass.READ_ONLY))
     assert verdict.min_confidence == 0.9
@@ -203,8 +218,12 @@ def test_a_judge_that_fails_is_as_strict_as_for_an_unlisted_tool(monkeypatch: py
         raise RuntimeError("secret")
 
     monkeypatch.setattr(judge._Judgement, "verdict", broken)
-    verdict = ask(policy("  t: {effect: read_only}", "defaults: {unlisted_tools: deny}"))
+    found = policy("  t: {effect: read_only}", "defaults: {unlisted_tools: deny}")
+    verdict = ask(found)
     assert (verdict.effect, verdict.speculate, verdict.min_confidence) == ("deny", "never", 1.0)
+    assert verdict.confirm == "ask"
+    # A replay has to know what was judged, also when judging failed.
+    assert (verdict.policy_hash, verdict.schema_hash) == (found.hash, ToolSpec(name="t").schema_hash)
     assert messages(verdict) == {"error": "the call cannot be judged (RuntimeError)"}
     assert ask(policy("  t: {effect: read_only}")).effect == "confirmation_required"
 

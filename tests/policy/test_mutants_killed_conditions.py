@@ -65,6 +65,21 @@ def test_an_argument_that_no_condition_reads_is_still_too_deep(deep: int, lists:
     assert found.judge(ToolSpec(name="t"), flat, context={}).effect == "read_only"
 
 
+@pytest.mark.parametrize("reads_context", [True, False])
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 16_383, nested(32, lists=True), nested(32, lists=False), [0] * 4_094],
+    ids=["text", "lists", "objects", "items"],
+)
+def test_what_just_fits_is_counted_once(value: Any, reads_context: bool) -> None:
+    """Arguments and context each have the whole limit; their names in the scope take nothing of it."""
+    source = "size(args.a) > 0" + (" && size(context.b) > 0" if reads_context else "")
+    rule = f"{{id: r, when: '{source}', allow: {{speculate: now}}}}"
+    found = loads(f"version: 1\ntools: {{t: {{effect: read_only, speculate: hold, rules: [{rule}]}}}}\n")
+    seen = found.judge(ToolSpec(name="t"), Call(tool="t", args={"a": value}), context={"b": value})
+    assert "r" in {reason.code for reason in seen.reasons}
+
+
 def test_what_may_be_read_is_told_in_order() -> None:
     allowed = frozenset(f"may_{letter}" for letter in LETTERS)
     with pytest.raises(CelSyntaxError) as caught:
@@ -72,9 +87,10 @@ def test_what_may_be_read_is_told_in_order() -> None:
     assert str(caught.value) == f"unknown name 'other': it may read {', '.join(sorted(allowed))}"
 
 
-def test_the_first_unknown_name_is_told() -> None:
-    source = " + ".join(f"no_{letter}" for letter in reversed(LETTERS))
-    with pytest.raises(CelSyntaxError, match="unknown name 'no_a'"):
+@pytest.mark.parametrize("prefix", ["no", "nor", "not", "nope", "never"])
+def test_the_first_unknown_name_is_told(prefix: str) -> None:
+    source = " + ".join(f"{prefix}_{letter}" for letter in reversed(LETTERS))
+    with pytest.raises(CelSyntaxError, match=f"unknown name '{prefix}_a'"):
         Cel(source, frozenset({"args"}))
 
 

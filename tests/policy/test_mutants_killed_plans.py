@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from specflow.effects.annotate import Annotation
+from specflow.effects.call import Call
 from specflow.effects.kind import EffectClass
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
-from specflow.policy import Policy, loads
+from specflow.policy import Policy, load, loads
 from specflow.policy.condition import Cel
+from specflow.policy.plan import plan
 
 NAMES = [f"n{letter}" for letter in "hgfedcba"]
 
@@ -80,3 +84,52 @@ def test_an_annotation_without_an_undo_is_none() -> None:
     tool = spec("t", annotation=Annotation(effect=EffectClass.READ_ONLY))
     plan = policy("  t: {effect: compensatable}").plan("t", tool)
     assert plan.no_undo == "nothing says how it is undone: add `compensate`"
+
+
+READ_FIRST = """
+  get: {effect: read_only}
+  put:
+    effect: compensatable
+    compensate: {tool: put, before: {tool: get}, with: {id: args.id, text: before.text}}
+"""
+
+
+def test_arguments_of_a_read_are_not_derived_for_a_tool_that_is_not_known() -> None:
+    told = "the arguments of get are not known (the tools are not known): add `before.with`"
+    put = spec("put", "id", "text")
+    assert policy(READ_FIRST).plan("put", put).no_undo == told
+    both = policy(READ_FIRST, ToolRegistry([spec("get", "id"), put]))
+    assert both.plan("put", None).no_undo == told
+    assert both.plan("put", put).no_undo == ""
+
+
+def test_what_a_read_lacks_is_told_in_order() -> None:
+    put = spec("put", "id", "text")
+    registry = ToolRegistry([spec("get", *NAMES), put])
+    assert policy(READ_FIRST, registry).plan("put", put).no_undo == (
+        f"nothing is called {', '.join(sorted(NAMES))}, as get needs: add `before.with`"
+    )
+
+
+SECRET = """version: 1
+tools:
+  t:
+    effect: compensatable
+    speculate: now
+    redact: [args.id]
+    compensate: {tool: u, with: {id: args.id}}
+"""
+
+
+def test_only_a_journal_that_keeps_secrets_lets_a_redacted_undo_run_early(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(SECRET)
+    call = Call(tool="t", args={"id": "1"})
+    for read in (lambda **more: loads(SECRET, **more), lambda **more: load(path, **more)):
+        assert read(keeps_secrets=True).explain(call).speculate == "now"
+        assert read(keeps_secrets=False).explain(call).speculate == "never"
+        # Whoever says nothing has no key.
+        assert read().explain(call).speculate == "never"
+    compiled = loads(SECRET).compiled
+    assert plan(compiled, "t", None, None, registered=True).redaction
+    assert not plan(compiled, "t", None, None, registered=True, keeps_secrets=True).redaction

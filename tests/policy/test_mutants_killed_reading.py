@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from specflow.effects.registry import ToolRegistry
+from specflow.effects.tool import ToolSpec
 from specflow.errors import PolicyError
 from specflow.policy import Policy, load, loads
 from specflow.policy.cel_scan import CelSyntaxError, scan
@@ -106,6 +108,24 @@ def test_classes_of_characters_are_no_repetitions() -> None:
 def test_an_expression_may_have_two_thousand_characters() -> None:
     Cel("true".ljust(2_000), ON_CALL)
     assert "longer than 2,000" in refused("true".ljust(2_001))
+
+
+# Files and tools
+
+
+def test_a_file_is_read_with_the_tools_in_mind(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, "tools: {t: {effect: compensatable, compensate: {tool: u, with: {a: args.a}}}}")
+    alone = ToolRegistry([ToolSpec(name="t")])
+    with pytest.raises(PolicyError, match="unknown tool 'u'"):
+        load(path, tools=alone)
+    both = ToolRegistry([ToolSpec(name="t"), ToolSpec(name="u")])
+    assert load(path, tools=both).tools is both
+
+
+def test_a_policy_knows_where_it_came_from(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, "tools: {}")
+    assert load(path).files == (str(path),)
+    assert loads("version: 1\n", file="inline.yaml").files == ("inline.yaml",)
 
 
 # Several files

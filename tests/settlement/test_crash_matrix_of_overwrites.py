@@ -19,6 +19,7 @@ pytestmark = [
 VISITED = [
     "before.read",
     "intent.committed",
+    "before.checked",
     "call.before",
     "call.after",
     "outcome.committed",

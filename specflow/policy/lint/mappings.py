@@ -113,6 +113,8 @@ def mistyped(subject: Subject) -> Found:
 
 def redacted(subject: Subject) -> Found:
     """SF208: undos that need what is not stored."""
+    if subject.policy.keeps_secrets:
+        return
     for join in joined(subject):
         if join.where not in {("compensate",), ("verify",)}:
             # A patch and a read from before are called at once, with what the real call holds.
@@ -121,8 +123,8 @@ def redacted(subject: Subject) -> Found:
         hit = mapping.overlaps(paths, subject.plan(join.site.name).settings.redact)
         if hit:
             message = (
-                f"{join.name} needs {hit}, which is redacted and so not stored, so {join.site.name} never "
-                "runs early: map something else, such as `key`"
+                f"{join.name} needs {hit}, which is {before.NOT_STORED}, so {join.site.name} never runs "
+                "early: map something else, such as `key`"
             )
             yield subject.hit(join.site, *join.where, "with", message=message, key=True)
     for site in subject.sites:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from specflow.effects.kind import EffectClass
+from specflow.policy.document import CompensatePart
 from specflow.policy.lint.subject import Found, Site, Subject
 from specflow.policy.settings import EARLY_TIMEOUT
 
@@ -53,7 +54,7 @@ def cyclic(subject: Subject) -> Found:
     for site in subject.sites:
         written = site.part.compensate
         # Writing back what was there before is no second effect that would need an undo.
-        if written is None or (written.tool == site.name and written.before is not None):
+        if written is None or (written.tool == site.name and (written.before is not None or _swaps(written))):
             continue
         way = _way(subject, written.tool, site.name)
         if way:
@@ -62,6 +63,18 @@ def cyclic(subject: Subject) -> Found:
                 "last of them another effect"
             )
             yield subject.hit(site, "compensate", "tool", message=message)
+
+
+def _swaps(written: CompensatePart) -> bool:
+    """Whether arguments only change places, so that twice is as never: `{a: args.b, b: args.a}`."""
+    taken = {name: expression.source.strip() for name, expression in (written.with_ or {}).items()}
+    places = {
+        name: source.removeprefix("args.") for name, source in taken.items() if source.startswith("args.")
+    }
+    there_and_back = all(places.get(place) == name for name, place in places.items())
+    return (
+        len(places) == len(taken) and there_and_back and any(name != place for name, place in places.items())
+    )
 
 
 def repeated(subject: Subject) -> Found:

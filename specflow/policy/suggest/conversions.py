@@ -34,7 +34,7 @@ def evidence(name: str, properties: Mapping[str, Mapping[str, Any]]) -> list[Evi
         return [_said(f"the name says {words[-1]!r}")]
     # `text_to_speech` makes something and `message_to_user` sends: what only takes numbers does neither.
     between = words[1:-1].count("to") == 1 and not acts
-    if between and properties and all(part.get("type") in _NUMBERS for part in properties.values()):
+    if between and properties and all(str(part.get("type")) in _NUMBERS for part in properties.values()):
         return [_said("the name says that one thing is turned into another, and it takes numbers alone")]
     return []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from specflow.policy.suggest import lexicon
 from specflow.policy.suggest.evidence import Artefact, Evidence, Says, Trap
 from specflow.policy.suggest.words import Form, Verb, split_name, verb
@@ -24,6 +26,7 @@ def evidence(name: str) -> list[Evidence]:
     return found
 
 
+@lru_cache(maxsize=20_000)
 def act(name: str) -> tuple[str, tuple[str, ...]]:
     """The verb of a name in base form and the other words, in order; ("", words) when there is none.
 

@@ -52,7 +52,7 @@ class _Tally:
             for result in results:
                 name = names.get(str(result.get("id")))
                 known = name in self.seen or len(self.seen) < MAX_TOOLS
-                if isinstance(name, str) and known and result.get("error") in {None, False}:
+                if isinstance(name, str) and known and not result.get("error"):
                     self.seen[name].add(_value(result.get("content")))
 
 

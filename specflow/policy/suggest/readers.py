@@ -74,8 +74,9 @@ def _reading(subject: Subject, reader: Subject) -> Reading | None:
     root, schema, notes = answer
     if verb in SEARCHES:
         schema = _items(schema)
-        root += "[0]"
-        notes = (*notes, f"uncertain: {reader.name} may find more than one, or none; the first is taken")
+        # Out of range, and so an error that keeps the write from being made early, unless there is just one.
+        root = f"{root}[size({root}) == 1 ? 0 : size({root})]"
+        notes = (*notes, f"{reader.name} must find just one: else the call is not made early")
         if not schema.get("properties"):
             return None
     return Reading(reader=reader, given=given, root=root, schema=schema, exact=exact, notes=notes)
@@ -121,8 +122,10 @@ def _answer(reader: Subject, verb: str, *, exact: bool) -> _Answer | None:
         note = f"uncertain: that {reader.name} returns a {kind} stands only in its description"
         return ("before", {"type": kind}, (note,)) if kind else None
     if reader.results_seen:
-        count = f"{reader.results_seen:,} recorded results of {reader.name}"
-        note = f"uncertain: its shape is that of {count}; it must return the object, not its text"
+        count = (
+            "one recorded result" if reader.results_seen == 1 else f"{reader.results_seen:,} recorded results"
+        )
+        note = f"uncertain: known from {count} of {reader.name}, which must return an object, not its text"
         return "before", reader.result, (note,)
     return "before", reader.result, ()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from specflow.policy.suggest.words import split_name
 
 SMALL = frozenset({"a", "an", "the", "to", "from", "in", "on", "of", "for", "at", "by", "with", "my", "as"})
@@ -15,6 +17,7 @@ def singular(word: str) -> str:
     return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
 
 
+@lru_cache(maxsize=20_000)
 def things_of(nouns: tuple[str, ...]) -> frozenset[str]:
     """The nouns of a name in the singular, without `to`, `of` and their like."""
     return frozenset(singular(noun) for noun in nouns) - SMALL

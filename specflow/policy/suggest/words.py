@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from specflow.policy.suggest import lexicon
@@ -36,7 +37,13 @@ class Verb(NamedTuple):
 
 def split_name(name: str) -> list[str]:
     """The words of `get_userById.v2`, in lower case; at most 40 of them."""
-    return [part.lower() for part in _PARTS.findall(name[:400])][:40]
+    return list(_split(name[:400]))
+
+
+@lru_cache(maxsize=20_000)
+def _split(name: str) -> tuple[str, ...]:
+    # Every tool's name is looked at beside every other's.
+    return tuple(part.lower() for part in _PARTS.findall(name)[:40])
 
 
 def verb(word: str) -> Verb | None:

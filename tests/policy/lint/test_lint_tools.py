@@ -98,6 +98,16 @@ def test_circles() -> None:
         )
 
     assert found(chain("a")) == ["SF203 tools.a.compensate.tool"]
+    # A move is taken back by moving back; anything but a change of places would make the call again.
+    for mapping, circle in (
+        ("source: args.to, to: args.source, repo: args.repo", False),
+        ("source: args.source, to: args.to", True),
+        ("source: args.to, to: args.from", True),
+        ("source: args.to, to: args.source, mode: '1'", True),
+        ("source: args.to, to: result.source", True),
+    ):
+        text = f"  a: {{effect: compensatable, compensate: {{tool: a, with: {{{mapping}}}}}}}\n"
+        assert ("SF203 tools.a.compensate.tool" in found(text)) == circle
     assert found(chain("a", "b", "c")) == [f"SF203 tools.{name}.compensate.tool" for name in "abc"]
     # Into a circle, and not part of it.
     assert found(

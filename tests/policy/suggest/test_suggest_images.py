@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from specflow.effects.annotate import Annotation
 from specflow.effects.kind import EffectClass
 from specflow.policy import loads
-from specflow.policy.condition import Cel
+from specflow.policy.condition import Cel, ConditionError
 from specflow.policy.suggest import Hints, Subject, as_dict, as_yaml, propose, shapes
 from specflow.policy.suggest.compensators import find
 from specflow.policy.suggest.evidence import Trap
@@ -22,7 +22,7 @@ from specflow.policy.suggest.undo import Search
 STRING = {"type": "string"}
 
 
-def schema(*names: str, also: tuple[str, ...] = (), **typed: Any) -> dict[str, Any]:
+def schema(*names: str, also: Any = (), **typed: Any) -> dict[str, Any]:
     """An object of strings; `also` are optional."""
     return {
         "type": "object",
@@ -31,7 +31,7 @@ def schema(*names: str, also: tuple[str, ...] = (), **typed: Any) -> dict[str, A
     }
 
 
-def tool(name: str, *needs: str, told: str = "", gives: Any = None, **more: Any) -> Subject:
+def tool(name: str, *needs: Any, told: str = "", gives: Any = None, **more: Any) -> Subject:
     parameters = needs[0] if needs and isinstance(needs[0], dict) else schema(*needs)
     return Subject(name=name, description=told, parameters=parameters, result=gives, **more)
 
@@ -48,6 +48,7 @@ ADDRESS = schema("street", "city")
 USER = schema("user_id", "email", address=ADDRESS)
 CONTACTS = {"type": "array", "items": schema("person_id", "name", "phone")}
 TEXT = {"type": "string"}
+ONE = "before[size(before) == 1 ? 0 : size(before)]"
 
 FOUND: list[tuple[tuple[Subject, ...], tuple[str, dict[str, str]] | None, str, dict[str, str]]] = [
     ((tool("set_wifi", schema(on={"type": "boolean"})), tool("get_wifi", gives={"type": "boolean"})),
@@ -77,8 +78,8 @@ FOUND: list[tuple[tuple[Subject, ...], tuple[str, dict[str, str]] | None, str, d
       tool("get_note", "note_id", gives=schema("title", "body"))),
      ("get_note", {"note_id": "args.note_id"}), "edit_note", {"note_id": "args.note_id", "title": "before.title", "body": "before.body"}),
     ((tool("remove_contact", "person_id"), tool("add_contact", "name", "phone"),
-      tool("search_contacts", schema(also=("person_id", "name")), gives=CONTACTS)),
-     ("search_contacts", {"person_id": "args.person_id"}), "add_contact", {"name": "before[0].name", "phone": "before[0].phone"}),
+      tool("search_contacts", schema(also=("person_id", "group_id", "name")), gives=CONTACTS)),
+     ("search_contacts", {"person_id": "args.person_id"}), "add_contact", {"name": f"{ONE}.name", "phone": f"{ONE}.phone"}),
     # Of two fields of the same name, the one inside the thing that the tool is named for.
     ((tool("set_order_shipping_city", "order_id", "city"),
       tool("get_order", "order_id", gives=schema(billing=ADDRESS, shipping=ADDRESS))),
@@ -203,6 +204,14 @@ def test_what_is_uncertain_is_said() -> None:
     assert (moved.traps, "overwritten" in moved.notes[0]) == ((Trap.ALREADY_SO,), True)
 
 
+@pytest.mark.parametrize("found", [[], [{"name": "Ada"}, {"name": "Bob"}]])
+def test_a_search_that_finds_none_or_several_gives_nothing_to_write_back(found: list[dict[str, str]]) -> None:
+    source = Cel(f"{ONE}.name", frozenset({"before"}))
+    assert source.evaluate({"before": [{"name": "Ada"}]}) == "Ada"
+    with pytest.raises(ConditionError):
+        source.evaluate({"before": found})
+
+
 def test_traps_of_bringing_back() -> None:
     back = undo(
         tool("remove_contact", "person_id"),
@@ -258,7 +267,7 @@ def test_undos_that_descriptions_give_away(other: Subject, trap: Trap | None) ->
 
 
 def test_shapes_that_are_too_large_tell_nothing() -> None:
-    wide = {"properties": {f"x{n}": {} for n in range(shapes.MAX_PLACES)} | {"name": {}}}
+    wide: dict[str, Any] = {"properties": {f"x{n}": {} for n in range(shapes.MAX_PLACES)} | {"name": {}}}
     assert shapes.places(wide, "name") == []
     deep: dict[str, Any] = {"properties": {"name": {}}}
     for _ in range(shapes.MAX_DEPTH):
@@ -274,11 +283,8 @@ def test_shapes_that_are_too_large_tell_nothing() -> None:
 # -- properties -----------------------------------------------------------------------------------------------
 
 FIELDS = st.dictionaries(
-    st.from_regex(r"[a-z]{2,8}", fullmatch=True).filter(
-        lambda name: (
-            name not in {"id", "ids", "key", "number", "no", "uuid", "ref", "reference", "code", "handle"}
-        )
-    ),
+    # No word of these is an identifier, money or a difference.
+    st.from_regex(r"zz[a-z]{1,6}", fullmatch=True),
     st.one_of(st.text(max_size=5), st.integers(-9, 9), st.booleans()),
     min_size=1,
     max_size=5,
@@ -292,17 +298,6 @@ def test_what_the_mapping_gives_is_what_was_there(fields: dict[str, Any], inside
     held = schema(**{inside: schema(**typed)}) if inside else schema(**typed)
     write = tool("configure_thing", schema("thing_id", **typed))
     found = undo(write, tool("get_thing", "thing_id", gives=held))
-    if inside in fields or set(fields) & {
-        "payment",
-        "amount",
-        "price",
-        "cost",
-        "card",
-        "fee",
-        "fare",
-        "credit",
-    }:
-        return
     assert found.compensator is not None, found
     names = {"args": {"thing_id": name}, "before": {inside: fields} if inside else fields}
     roots = frozenset({"args", "before"})
@@ -339,3 +334,44 @@ def test_as_written_into_a_policy() -> None:
     # It holds as a policy once a person has taken it over.
     accepted = text.replace("status: proposed", "status: reviewed")
     assert loads(accepted, file="accepted.yaml").hash
+
+
+WORDS = ["string", "object", "array", "null", "#", "#/$defs/a", "x y", "result", "content"]
+KEYS = [
+    "type",
+    "properties",
+    "required",
+    "items",
+    "$ref",
+    "anyOf",
+    "enum",
+    "const",
+    "$defs",
+    "a",
+    "id",
+    "name",
+    "path",
+]
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(WORDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=20,
+)
+ODD_TOOLS = st.builds(
+    lambda name, told, inputs, result, opaque, seen: Subject(
+        name=name, description=told, parameters={"properties": inputs, "required": list(inputs)}, result=result,
+        opaque_result=opaque, results_seen=seen, hints=Hints(read_only=True) if name.startswith(("get", "read", "search")) else None,
+    ),
+    st.sampled_from(["get_user", "set_user", "modify_user", "remove_user", "add_user", "read_file", "write_file", "edit_file",
+                     "move_file", "search_users", "git_add", "git_reset", "a_to_b"]),
+    st.sampled_from(["Returns its contents as text.", "Unstages it all", "Adds to staging", "x\n\nReturns:\n  Boolean"]),
+    st.dictionaries(st.sampled_from(["id", "name", "content", "path", "source", "destination", "x y"]),
+                    st.dictionaries(st.sampled_from(["type", "enum", "anyOf", "$ref"]), ODD, max_size=2), max_size=4),
+    st.dictionaries(st.sampled_from(KEYS), ODD, max_size=4), st.booleans(), st.integers(0, 2),
+)  # fmt: skip
+
+
+@given(st.lists(ODD_TOOLS, max_size=5, unique_by=lambda item: item.name))
+def test_no_schema_however_odd_makes_a_policy_that_does_not_load(tools: list[Subject]) -> None:
+    text = as_yaml(propose(tools))
+    assert loads(text.replace("status: proposed", "status: reviewed"), file="proposed.yaml").hash

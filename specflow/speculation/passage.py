@@ -1,0 +1,52 @@
+"""A real call on its way through the door: past claims of others, and past earlier tries of its own."""
+
+from __future__ import annotations
+
+from specflow.errors import ClaimedError, ConflictError
+from specflow.execution.door import Done, Order
+from specflow.lifecycle import Stage
+from specflow.speculation.await_claim import await_claim
+from specflow.speculation.parts import Parts
+from specflow.speculation.session import Session
+from specflow.speculation.sessions import Sessions
+
+
+class Passage:
+    """Makes real calls."""
+
+    def __init__(self, parts: Parts, sessions: Sessions) -> None:
+        self._parts = parts
+        self._sessions = sessions
+
+    async def make(self, session: Session, order: Order) -> Done:
+        """Make the call, once no effect of another session holds what it would change.
+
+        Raises:
+            ConflictError: one still does after `conflict_wait`, or whether an earlier try of this very call
+                happened is not known.
+            Exception: what the door raises.
+        """
+        parts = self._parts
+        return await await_claim(
+            lambda: self._through(session, order), parts.clock, parts.conflict_wait, self._sessions.preempt
+        )
+
+    async def _through(self, session: Session, order: Order) -> Done:
+        """Through the door. Where an earlier try of this very call is unknown, it is first found out."""
+        door = self._parts.door
+        try:
+            return await door.run(order, session.lease)
+        except ClaimedError:
+            raise
+        except ConflictError as conflict:
+            if not await self._found_out(session, order, str(conflict.facts.get("effect_id") or "")):
+                raise
+        return await door.run(order, session.lease)
+
+    async def _found_out(self, session: Session, order: Order, effect_id: str) -> bool:
+        lease, row = await session.lease(), await self._parts.journal.effect(effect_id)
+        if row is None or row.stage is not Stage.UNKNOWN or row.verify is None:
+            return False
+        if row.session_id != lease.session_id or row.fingerprint != order.call.fingerprint:
+            return False
+        return await self._parts.settler.rest(lease, row, cause="asked again") is not Stage.STUCK
