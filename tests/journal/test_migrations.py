@@ -131,8 +131,8 @@ async def test_up_down_up_with_rows(empty: Database) -> None:
 
 ROWS: dict[str, list[dict[str, object]]] = {
     "sf_session": [
-        {"session_id": "s", "thread": "t", "tenant": "", "owner": "gone:1:1:x", "fence": 3, "lease_until": 0.0,
-         "state": "active", "decision": "", "created_at": 1.0},
+        {"session_id": "s", "thread": "t", "tenant": "", "owner": "gone:1:1:x", "fence": 3,
+         "lease_until": 0.0, "state": "active", "decision": "", "created_at": 1.0},
     ],
     "sf_branch": [
         {"branch_id": "b1", "session_id": "s", "hypothesis": "real", "state": "confirmed", "cause": "",

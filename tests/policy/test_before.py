@@ -263,8 +263,10 @@ def test_success_that_is_told_by_a_redacted_value() -> None:
     )
     assert verdict(loads(text)) == (
         "never",
-        "its undo needs before.token, which is redacted and so not stored "
-        "(with SPECFLOW_JOURNAL_KEY set it would be, encrypted)",
+        (
+            "its undo needs before.token, which is redacted and so not stored "
+            "(with SPECFLOW_JOURNAL_KEY set it would be, encrypted)"
+        ),
     )
 
 
