@@ -97,6 +97,15 @@ class JournalError(WorldError):
     code = "journal"
 
 
+class SealedError(WorldError):
+    """A secret on record cannot be read: it is under another key, there is no key, or it was changed.
+
+    Facts: `key` is the id of the key it was sealed with, where that is known.
+    """
+
+    code = "sealed"
+
+
 class FencedError(JournalError):
     """Another process has taken the session over; this one may write nothing more under it."""
 

@@ -48,6 +48,8 @@ def hide(root: str, plain: Any, paths: Iterable[str]) -> Hidden:
             return Hidden(shown=HIDDEN, places=((),), values=(plain,))
         if steps[0] == root:
             found.update(_reached(plain, steps[1:], ()))
+    if not found:
+        return Hidden(shown=plain)
     # What lies inside something hidden is hidden with it.
     outer = [place for place in found if not any(place[:size] in found for size in range(1, len(place)))]
     shown = copy.deepcopy(plain)

@@ -17,6 +17,7 @@ from specflow.errors import ConflictError, SpecflowError
 from specflow.execution.attempt import attempt
 from specflow.execution.before_image import BeforeImages, Known, never_made
 from specflow.execution.finish import finish
+from specflow.execution.inside import inside, making
 from specflow.execution.outcome import recorded_value, success
 from specflow.execution.plans import undo_plan, verify_plan
 from specflow.identity import IdSource
@@ -197,6 +198,7 @@ class Door:
             before_known=image.known,
             sealed=sealed,
             claims=order.claims,
+            inside=inside(),
         )
         reach("intent.before")
         try:
@@ -236,7 +238,7 @@ class Door:
         try:
             reach("call.before")
             value = await attempt(
-                order.runner,
+                making(effect_id, order.runner),
                 order.call,
                 context,
                 within=within,

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from specflow.effects.redaction import HIDDEN, Hidden, hide
-from specflow.errors import ConflictError
+from specflow.errors import ConflictError, SealedError
 from specflow.journal.record import EffectRow, Outcome
 from specflow.lifecycle import Stage
 from specflow.sealing.sealed import Sealed, Subject, seal, unseal
-from specflow.sealing.sealer import SealedError, Sealer
+from specflow.sealing.sealer import Sealer
 
 log = logging.getLogger("specflow")
 

@@ -19,7 +19,7 @@ EXCLUSIVE = "exclusive"
 """Mode of what an intent claims: one session at a time."""
 
 SHARED = "shared"
-"""Mode of what an unknown outcome holds: several may, and nobody exclusively beside them."""
+"""Mode of what an unknown outcome holds, or a part of another effect: others may hold it, too."""
 
 HELD = frozenset(Stage) - TERMINAL - {Stage.COMMITTED}
 """Stages in which an effect's claims may be live; stuck is one of them."""
@@ -84,7 +84,8 @@ def grant(
     """
     needs: list[str] = []
     for holder in sorted(holders, key=lambda one: (one.resource, one.effect_id)):
-        if holder.tenant != tenant or not want.meets(holder.resource):
+        apart = holder.tenant != tenant or not want.meets(holder.resource)
+        if apart or holder.effect_id in intent.inside:
             continue
         if holder.session_id != session_id:
             raise claimed(intent, holder)
@@ -93,6 +94,11 @@ def grant(
                 raise claimed(intent, holder)
             needs.append(holder.effect_id)
     return tuple(dict.fromkeys(needs))
+
+
+def mode(intent: Intent) -> str:
+    """What is a part of another effect shares what that one claims."""
+    return SHARED if intent.inside else EXCLUSIVE
 
 
 def granted(intent: Intent, want: Wanted, *, session_id: str, tenant: str) -> Sequence[Holder]:

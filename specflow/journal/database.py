@@ -222,8 +222,21 @@ class Connection:
         if self.database.sqlite:
             self._cursor.execute("BEGIN")
         else:
+            self._alone(False)
             self._cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         return self.transaction(0.0)
+
+    def look(self) -> Transaction:
+        """For a single statement, which sees one state by itself: one message on PostgreSQL, not four."""
+        self._since = time.monotonic()
+        if not self.database.sqlite:
+            self._alone(True)
+        return self.transaction(0.0)
+
+    def _alone(self, value: bool) -> None:
+        driver: Any = self._raw.driver_connection  # psycopg's: SQLAlchemy does not know its type
+        if driver.autocommit is not value:
+            driver.autocommit = value
 
     def transaction(self, now: float = 0.0) -> Transaction:
         """Statements outside of, or inside, whatever transaction is open."""

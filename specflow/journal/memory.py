@@ -12,7 +12,7 @@ from typing import Any
 
 from specflow.errors import JournalError
 from specflow.journal import rules
-from specflow.journal.claims import EXCLUSIVE, wanted
+from specflow.journal.claims import mode, wanted
 from specflow.journal.memory_orphans import MemoryOrphans
 from specflow.journal.record import (
     BranchRow,
@@ -171,7 +171,7 @@ class MemoryJournal(MemoryOrphans):
             row = DependencyRow(effect_id=intent.effect_id, needs_id=other)
             self._dependencies[intent.effect_id, other] = row
         for resource in want.claims if want is not None else ():
-            self._claim(intent.effect_id, resource, EXCLUSIVE)
+            self._claim(intent.effect_id, resource, mode(intent))
         self._event(lease, intent.branch_id, "", state, cause=cause)
         self._event(lease, intent.effect_id, "", Stage.INTENDED, cause=cause)
         return seq

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from specflow.journal import rules
 from specflow.journal.memory_rows import MemoryRows
@@ -43,12 +43,16 @@ class MemoryOrphans(MemoryRows):
         self._readoptions[adopted_by] = (effect_id, lease.session_id)
         return True
 
-    async def condemn(self, lease: Lease, effect_ids: Sequence[str]) -> tuple[Lease, ...]:
+    async def condemn(
+        self, lease: Lease, effect_ids: Sequence[str], *, seen: Collection[str] = ()
+    ) -> tuple[Lease, ...]:
         tenant = self._guard(lease).tenant
         leases: dict[str, Lease] = {}
         for effect_id in effect_ids:
             row = self._effects.get(effect_id)
             if row is None or row.stage is not Stage.COMMITTED:
+                continue
+            if not set(self._names(effect_id)) <= set(seen):
                 continue
             session = self._sessions[row.session_id]
             if session.tenant != tenant:

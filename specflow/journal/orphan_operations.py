@@ -49,6 +49,7 @@ class Condemn(Unconstrained):
 
     lease: Lease
     effect_ids: tuple[str, ...]
+    seen: frozenset[str]
     lease_seconds: float
     presence: Token = nobody
 
@@ -57,9 +58,13 @@ class Condemn(Unconstrained):
         leases: dict[str, Lease] = {}
         for effect_id in self.effect_ids:
             found = tx.fetch(tx.statements.kept, {"w_effect_id": effect_id, "w_tenant": tenant})
-            if found and found[0][0] == Stage.COMMITTED:
+            if found and found[0][0] == Stage.COMMITTED and not self._adopted_since(tx, effect_id):
                 self._condemn(tx, effect_id, found[0][2], leases)
         return tuple(leases.values())
+
+    def _adopted_since(self, tx: Transaction, effect_id: str) -> bool:
+        names = tx.fetch(tx.statements.names_of, {"w_effect_id": effect_id})
+        return any(name not in self.seen for (name,) in names)
 
     def _condemn(self, tx: Transaction, effect_id: str, session_id: str, leases: dict[str, Lease]) -> None:
         if session_id not in leases:

@@ -6,7 +6,7 @@ the lease is still the newest. Methods may be awaited from any event loop of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from specflow.journal.record import (
@@ -97,10 +97,14 @@ class Journal(Protocol):
         """
         ...
 
-    async def condemn(self, lease: Lease, effect_ids: Sequence[str]) -> tuple[Lease, ...]:
+    async def condemn(
+        self, lease: Lease, effect_ids: Sequence[str], *, seen: Collection[str] = ()
+    ) -> tuple[Lease, ...]:
         """Committed effects of closed sessions that the resumed run never asked for: all of them are
         compensating from now on. Their sessions are active again under the leases returned (fence + 1, same
         owner as `lease`; their decisions stay), to be settled; recovery goes on with them after a crash.
+
+        Left alone is what was adopted again under a name that is not among `seen`: another run has it.
         """
         ...
 

@@ -29,6 +29,9 @@ T = TypeVar("T")
 class Queries:
     """The queries, compiled for one database."""
 
+    SEVERAL = frozenset({"snapshot", "kept_by_run", "adopted"})
+    """Those of more than one statement, which have to see the same state."""
+
     def __init__(self, database: Database) -> None:
         def ready(statement: sa.ClauseElement) -> Prepared:
             return Prepared(statement, database.engine.dialect)
@@ -200,7 +203,8 @@ class Reader:
             connection = self._connection = self._database.connect()
         try:
             with self._database.explained():
-                return query(connection.read(), *values)
+                several = getattr(query, "__name__", "") in Queries.SEVERAL
+                return query(connection.read() if several else connection.look(), *values)
         except JournalError:
             if not (again and connection.lost):
                 raise

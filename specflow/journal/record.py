@@ -55,7 +55,8 @@ class Intent:
     `before` is what was read just before the call, as plain JSON, as far as the undo needs it;
     `before_known` says that it was. `claims` are keys of what it changes, in the form of
     `specflow.effects.claim`: no effect of another session may be undecided on them, and an early call
-    builds on those of its own session that are.
+    builds on those of its own session that are. `inside` are ids of effects of which this one is a part: an
+    agent may be another one's tool. Their claims are not in its way.
     """
 
     effect_id: str
@@ -82,6 +83,7 @@ class Intent:
     before: Any = None
     before_known: bool = False
     claims: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
     sealed: Mapping[str, Sealed] = field(default_factory=dict)
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from specflow.effects.kind import EffectClass
-from specflow.journal.claims import EXCLUSIVE
+from specflow.journal.claims import mode
 from specflow.journal.envelope import pack, unpack
 from specflow.journal.record import (
     BranchRow,
@@ -101,9 +101,8 @@ def dependencies(intent: Intent, needs: Sequence[str] = ()) -> list[dict[str, An
 
 def claims(intent: Intent, resources: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of sf_claim."""
-    return [
-        {"effect_id": intent.effect_id, "resource": resource, "mode": EXCLUSIVE} for resource in resources
-    ]
+    shared = mode(intent)
+    return [{"effect_id": intent.effect_id, "resource": resource, "mode": shared} for resource in resources]
 
 
 def prediction_values(row: PredictionRow) -> dict[str, Any]:

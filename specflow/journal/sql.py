@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from specflow.clock import Clock, SystemClock
@@ -184,11 +184,14 @@ class SqlJournal:
         readopting = Readopt(lease=lease, effect_id=effect_id, adopted_by=adopted_by)
         return await self._writer.ask(readopting) is True
 
-    async def condemn(self, lease: Lease, effect_ids: Sequence[str]) -> tuple[Lease, ...]:
+    async def condemn(
+        self, lease: Lease, effect_ids: Sequence[str], *, seen: Collection[str] = ()
+    ) -> tuple[Lease, ...]:
         leases: tuple[Lease, ...] = await self._writer.ask(
             Condemn(
                 lease=lease,
                 effect_ids=tuple(effect_ids),
+                seen=frozenset(seen),
                 lease_seconds=self._lease_seconds,
                 presence=self._token,
             )

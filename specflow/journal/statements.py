@@ -224,6 +224,7 @@ class Statements:
             .where(_where(e.c.effect_id), _where(e.c.tenant))
             .with_for_update(of=e)
         )
+        self.names_of = ready(sa.select(r.c.adopted_by).where(_where(r.c.effect_id)))
         self.insert_readoption = ready(
             sa.insert(r).values({column.name: sa.bindparam(column.name) for column in r.c}).inline()
         )

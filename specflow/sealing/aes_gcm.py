@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from specflow.errors import SealedError
 from specflow.sealing.keys import key_id
-from specflow.sealing.sealer import VARIABLE, SealedError
+from specflow.sealing.sealer import VARIABLE
 
 _VERSION = "1"
 _NONCE = 12

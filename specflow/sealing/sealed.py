@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from specflow.sealing.sealer import VARIABLE, SealedError, Sealer
+from specflow.errors import SealedError
+from specflow.sealing.sealer import VARIABLE, Sealer
 
 Place = tuple[str | int, ...]
 """Keys and indices from the top of a value; the empty place is all of it."""

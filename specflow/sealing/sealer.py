@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from specflow.errors import WorldError
-
 VARIABLE = "SPECFLOW_JOURNAL_KEY"
 """The environment variable that holds the keys, separated by commas: the first seals, all open."""
-
-
-class SealedError(WorldError):
-    """A secret on record cannot be read: it is under another key, there is no key, or it was changed.
-
-    Facts: `key` is the id of the key it was sealed with, where that is known.
-    """
-
-    code = "sealed"
 
 
 class Sealer(Protocol):

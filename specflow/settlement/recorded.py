@@ -8,11 +8,11 @@ from typing import Any
 
 from specflow.effects.call import Call
 from specflow.effects.redaction import HIDDEN
-from specflow.errors import SpecflowError, ToolTimeoutError
+from specflow.errors import SealedError, SpecflowError, ToolTimeoutError
 from specflow.journal.record import EffectRow
 from specflow.policy.settings import Expression
 from specflow.sealing.sealed import Sealed, Subject, seal, unseal
-from specflow.sealing.sealer import SealedError, Sealer
+from specflow.sealing.sealer import Sealer
 
 REDACTED = "what the policy has redacted"
 
@@ -29,7 +29,6 @@ class Recorded:
         self._shown: dict[str, Any] = {"args": dict(row.args), "result": row.result, "key": row.idem_key}
         if row.before_known:
             self._shown["before"] = row.before
-        self._opened: dict[str, Any] = {}
 
     def secret(self, expression: Expression) -> bool:
         """Whether it reads something that is hidden."""
@@ -124,10 +123,7 @@ class Recorded:
         return self._row.redacted and root in {"args", "result"} and root not in self._row.sealed
 
     def _open(self, root: str) -> Any:
-        if root not in self._opened:
-            sealed = self._row.sealed[root]
-            self._opened[root] = unseal(self._sealer, self._subject(root), self._shown[root], sealed)
-        return self._opened[root]
+        return unseal(self._sealer, self._subject(root), self._shown[root], self._row.sealed[root])
 
     def _subject(self, field: str) -> Subject:
         return Subject(effect_id=self._row.effect_id, tool=self._row.tool, field=field)

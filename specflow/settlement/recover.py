@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from specflow.errors import ConflictError, FencedError, SpecflowError
+from specflow.execution.finish import finish
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Lease, SessionRow
 from specflow.journal.rules import SAGA_ABORTED
@@ -155,14 +156,34 @@ async def recover_session(
     if lease is None:
         return Report(held=1)
     reach("recover.taken")
+    report = await settle_taken(journal, settler, lease, cause="recovered")
+    return report if report.held else report + Report(recovered=1)
+
+
+async def settle_taken(
+    journal: Journal,
+    settler: Settler,
+    lease: Lease,
+    *,
+    cause: str,
+    told: Callable[[EffectRow], None] = lambda _row: None,
+) -> Report:
+    """Settle a session that was taken from somebody; `held` when it was taken from us in turn.
+
+    What cannot be finished is given back: else it stayed ours, renewed and out of everybody's reach, until
+    this process ends.
+
+    Raises:
+        SpecflowError: something keeps it from being settled now.
+    """
     try:
-        report = await settle_session(journal, settler, lease, cause="recovered")
+        report = await settle_session(journal, settler, lease, cause=cause, told=told)
     except FencedError:
-        return Report(held=1)  # somebody else recovers it at the same time, with a newer fence
-    except SpecflowError:
+        return Report(held=1)  # somebody else settles it at the same time, with a newer fence
+    except (SpecflowError, asyncio.CancelledError):
         with contextlib.suppress(SpecflowError):  # it stays ours until this process ends
-            await journal.release_session(lease)
+            await finish(journal.release_session(lease))
         raise
     if report.waiting:
         await journal.release_session(lease)  # an operator must be able to take it
-    return report + Report(recovered=1)
+    return report

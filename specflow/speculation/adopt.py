@@ -86,6 +86,7 @@ class Adopter:
         """What this run had committed before its checkpoint was lost; None when there is no such call."""
         journal = self._parts.journal
         if await journal.adopted(real.identity) is not None:
+            session.orphans.asked(real.identity)
             return None  # it is the same call, and the door answers it
         door, lease = self._parts.door, await session.lease()
         return await session.orphans.adopt(journal, door, lease, real.call, real.identity)

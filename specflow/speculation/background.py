@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from specflow.errors import ConfigurationError
+from specflow.execution.inside import being_inside, inside
 
 T = TypeVar("T")
 Job = Callable[[], None]
@@ -38,12 +39,14 @@ class Caller:
         """Execute `body` on the waiting thread and return its value."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
+        effects = inside()
 
         def job() -> None:
             if answer.cancelled():
                 return  # given up before it began
             try:
-                value = body()
+                with being_inside(effects):
+                    value = body()
             except BaseException as error:  # noqa: BLE001 - handed over to the awaiting side
                 loop.call_soon_threadsafe(_fail, answer, error)
             else:

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from specflow.effects.call import Call
+from specflow.effects.footprint import overlap
 from specflow.effects.kind import EffectClass
 from specflow.errors import RefusedError
 from specflow.execution.door import Order
@@ -29,7 +30,7 @@ from specflow.prediction.candidate import Retraction
 from specflow.prediction.chunk import Chunk
 from specflow.prediction.predictor import TurnContext
 from specflow.speculation.adopt import Adopter, Ending, RealCall
-from specflow.speculation.launch import Launcher, claims_of, footprint_of
+from specflow.speculation.launch import Launcher, claims_of, footprint_of, written_by
 from specflow.speculation.match import match_key
 from specflow.speculation.parts import Mode, Parts
 from specflow.speculation.passage import Passage
@@ -84,6 +85,7 @@ class Coordinator:
         if context.history and context.history[-1].role == "user":
             session = self._sessions.for_new_run(session, lane)
         session.touched, session.paused = True, False
+        session.lanes.add(lane)
         self._retirer.unadopted(session, "turn_ended", lane=lane)
         now = self._parts.clock.monotonic()
         reads = (*session.pending, *session.claimed)
@@ -162,12 +164,16 @@ class Coordinator:
         try:
             _admit(verdict, real)
             await session.ready()
-            return await self._answer(session, real, verdict, ending)
+            value = await self._answer(session, real, verdict, ending)
         except BaseException as error:
             ending.error = f"{type(error).__name__}: {error}"
             if isinstance(error, RefusedError):
                 ending.outcome = "refused"
             raise
+        else:
+            if verdict.effect.writes:
+                session.answered.add(real.identity)
+            return value
         finally:
             session.leave()
             self._tell.see(
@@ -200,6 +206,7 @@ class Coordinator:
         try:
             await self._retirer.clear_way(session, footprint, key)
             if verdict.effect.writes:
+                await session.make_way(lambda row: overlap(footprint, written_by(parts, row)))
                 span = session.writes.begin(footprint, clock.monotonic())
             order = Order(
                 call=real.call,

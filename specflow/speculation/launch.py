@@ -12,6 +12,7 @@ from specflow.effects.footprint import Keys, keys, overlap
 from specflow.errors import ClaimedError, ConflictError
 from specflow.execution.door import Done, Order
 from specflow.journal.event import EventKind
+from specflow.journal.record import EffectRow
 from specflow.policy.settings import ToolSettings
 from specflow.policy.verdict import Speculate, Verdict
 from specflow.prediction.candidate import Candidate, Retraction
@@ -195,15 +196,17 @@ class Launcher:
             self._tell.of(EventKind.RUN_ENDED, session, speculation, outcome=outcome, error=error_text)
         return done
 
-    @staticmethod
-    async def _check_switch(session: Session, speculation: Speculation) -> None:
+    async def _check_switch(self, session: Session, speculation: Speculation) -> None:
         """Once the journal has been asked: nothing is written early that this run has done already (its
-        checkpoint was lost), and nothing of a tool of which something is stuck.
+        checkpoint was lost), nor over it, and nothing of a tool of which something is stuck.
 
         Raises:
             ConflictError: that is so.
         """
-        if session.orphans.holds(speculation.call.fingerprint):
+        below = session.orphans.meeting(
+            lambda row: overlap(speculation.footprint, written_by(self._parts, row))
+        )
+        if below or session.orphans.holds(speculation.call.fingerprint):
             raise ConflictError(
                 f"{speculation.call.tool} is on record as done in this run", cause="on_record"
             )
@@ -244,6 +247,15 @@ def footprint_of(settings: ToolSettings, args: Mapping[str, Any], verdict: Verdi
     if writes is None:
         return None
     return writes | (reads or frozenset())
+
+
+def written_by(parts: Parts, row: EffectRow) -> Keys:
+    """What an effect on record has written, as far as that can be told here."""
+    tool = parts.registry.get(row.tool)
+    if tool is None or row.redacted:
+        return None
+    settings = parts.judge.settings(tool)
+    return keys(settings.writes, _normal(settings, row.args))
 
 
 def _normal(settings: ToolSettings, args: Mapping[str, Any]) -> Mapping[str, Any]:

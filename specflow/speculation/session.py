@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from specflow.effects.footprint import Keys
-from specflow.errors import ConflictError, FencedError
+from specflow.errors import ConflictError, FencedError, SpecflowError
 from specflow.execution.finish import finish
 from specflow.identity import IdSource
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Lease
 from specflow.probe import reach
-from specflow.settlement.recover import settle_session, take_back
+from specflow.settlement.recover import settle_session, settle_taken, take_back
 from specflow.settlement.rest import Settler
 from specflow.speculation.freshness import WriteLog
 from specflow.speculation.living import Living
@@ -81,8 +81,10 @@ class Session:
         self.closing = False
         self.taking_back = False
         self.ended = False
+        self.lanes: set[str] = set()
         self.run_key = ""
         self.known: frozenset[str] | None = None
+        self.answered: set[str] = set()
         self.orphans = Orphans((), ())
         self._calls = 0
         self._quiet = asyncio.Event()
@@ -172,7 +174,8 @@ class Session:
             self._before = ()
         if self.key.thread:
             for row in await self._journal.active_sessions(self.key.thread):
-                if not self._living.lives(row.session_id):
+                # Another tenant may well have a conversation of the same name.
+                if row.tenant == self._tenant and not self._living.lives(row.session_id):
                     await self._take(row.session_id)
         if self.run_key and self.known is not None:
             kept = await self._journal.kept_by_run(self.key.thread, self.run_key, tenant=self._tenant)
@@ -186,15 +189,18 @@ class Session:
             return
         self._living.drop(session_id)
         reach("recover.taken")
-        try:
-            await settle_session(self._journal, self._settler, taken, cause="resumed", told=self._beware)
-        except FencedError:
-            log.debug("session %s is being recovered by somebody else", session_id)
+        await settle_taken(self._journal, self._settler, taken, cause="resumed", told=self._beware)
 
     def _beware(self, row: EffectRow) -> None:
         """INVARIANT: a real call never runs beside its own twin of which nobody knows whether it happened."""
         self.stuck[row.fingerprint] = Stuck(tool=row.tool, effect_id=row.effect_id)
         self.switched_off.tell(row.tool, row.effect_id)
+
+    async def make_way(self, meets: Callable[[EffectRow], bool]) -> None:
+        """Before a real write: take back what would write over it at the end of the run."""
+        if self.orphans.meeting(meets):
+            lease = await self.lease()
+            await self.orphans.make_way(self._journal, self._settler, lease, self._beware, meets)
 
     async def close(self) -> None:
         """Wait for what is under way, bring everything to rest in the journal, close the session.
@@ -217,14 +223,14 @@ class Session:
             ) from error
         while self.undoing:
             await asyncio.wait(set(self.undoing))
+        await self.orphans.quiet()
+        if self.ended and self.run_key and self.known is not None:
+            await self.ready()  # a run that did nothing has not looked for them yet
         if self._lease is None and not (self.ended and len(self.orphans)):
             return
         lease = await self.lease()
         try:
-            if self.ended:
-                await self.orphans.take_back(self._journal, self._settler, lease, self._beware)
-            settle, cause = (take_back, "taken back") if self.taking_back else (settle_session, "run_ended")
-            await settle(self._journal, self._settler, lease, cause=cause, told=self._beware)
+            await self._settle(lease)
         except FencedError:
             log.debug("session %s goes on elsewhere and is settled there", self.session_id)
         except asyncio.CancelledError:
@@ -234,3 +240,20 @@ class Session:
             raise
         self._lease = None
         self._living.drop(self.session_id)
+
+    async def _settle(self, lease: Lease) -> None:
+        trouble: SpecflowError | None = None
+        if self.ended:
+            try:
+                await self.orphans.take_back(self._journal, self._settler, lease, self._beware)
+            except FencedError:
+                raise  # the run goes on elsewhere
+            except SpecflowError as error:
+                trouble = error  # which must not keep this session from being closed
+        settle, cause = (take_back, "taken back") if self.taking_back else (settle_session, "run_ended")
+        report = await settle(self._journal, self._settler, lease, cause=cause, told=self._beware)
+        if report.waiting:
+            # Nobody here comes back to it: an operator must be able to take it.
+            await self._journal.release_session(lease)
+        if trouble is not None:
+            raise trouble

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from specflow.errors import ClaimedError, SpecflowError
 from specflow.journal.event import EventKind
-from specflow.settlement.recover import settle_session
+from specflow.settlement.recover import settle_taken
 from specflow.speculation.parts import Parts
 from specflow.speculation.retire import Retirer
 from specflow.speculation.session import Session, SessionKey
@@ -20,6 +20,9 @@ log = logging.getLogger("specflow")
 
 IDLE = 300.0
 """Seconds after which a session in which nothing goes on is closed; its conversation opens another one."""
+
+MOST_RUNS = 10_000
+"""Runs without a session of which it is remembered that they may go on."""
 
 
 class Sessions:
@@ -32,6 +35,7 @@ class Sessions:
         self._open: OrderedDict[SessionKey, Session] = OrderedDict()
         self._closing: dict[Session, asyncio.Task[None]] = {}
         self._orphans: set[asyncio.Task[None]] = set()
+        self._runs: OrderedDict[SessionKey, tuple[str, frozenset[str] | None]] = OrderedDict()
         self._switched_off = SwitchedOff(parts.journal, parts.tenant)
 
     def get(self, key: SessionKey) -> Session:
@@ -40,6 +44,7 @@ class Sessions:
         if session is None:
             self._sweep()
             session = self._open[key] = self._make(key)
+            session.run_key, session.known = self._runs.pop(key, ("", None))
         self._open.move_to_end(key)
         session.used = self._parts.clock.monotonic()
         return session
@@ -70,7 +75,8 @@ class Sessions:
     def for_new_run(self, session: Session, lane: str) -> Session:
         """The user has spoken: what an earlier run left behind ends, unless others are at work in it."""
         others = any(item.lane != lane for item in session.pending)
-        if not session.touched or session.busy or session.closing or others:
+        if not session.touched or session.busy or session.closing or others or session.run_key:
+            # A run with a key is not told by who spoke last: its first turn may be made again.
             return session
         self.close(session, "superseded")
         return self.get(session.key)
@@ -80,6 +86,7 @@ class Sessions:
         if session.run_key == run_key and session.touched:
             return session
         if session.touched:
+            session.ended = True
             self.close(session, "superseded")
             session = self.get(session.key)
         session.run_key, session.known = run_key, None if known is None else frozenset(known)
@@ -95,12 +102,21 @@ class Sessions:
         session.closing = True
         if self._open.get(session.key) is session:
             del self._open[session.key]
+            self._remember(session)
         self._retirer.unadopted(session, cause)
         # A task of its own: whoever waits for it may be cancelled, the closing goes on.
         task = asyncio.get_running_loop().create_task(self._close(session, cause))
         self._closing[session] = task
         task.add_done_callback(lambda done: _log(session, done))
         return task
+
+    def _remember(self, session: Session) -> None:
+        """The run goes on, maybe, in another session: with what it has been answered so far."""
+        if session.run_key and session.key.thread and not session.ended:
+            known = None if session.known is None else session.known | session.answered
+            self._runs[session.key] = (session.run_key, known)
+            if len(self._runs) > MOST_RUNS:
+                self._runs.popitem(last=False)
 
     async def _close(self, session: Session, cause: str) -> None:
         try:
@@ -118,7 +134,9 @@ class Sessions:
     async def finish(self, session: Session, lane: str, cause: str) -> None:
         """An agent of the session is done. When nothing else goes on in it, the session is settled."""
         self._retirer.unadopted(session, cause, lane=lane)
-        session.ended = True
+        session.lanes.discard(lane)
+        if cause == "run_ended" and not session.lanes:
+            session.ended = True
         await self._settle_quietly(session, cause)
 
     async def pause(self, session: Session) -> None:
@@ -165,7 +183,7 @@ class Sessions:
         try:
             lease = await parts.journal.take_session(session_id, owner=parts.owner, force=True)
             if lease is not None:
-                await settle_session(parts.journal, parts.settler, lease, cause="loop_ended")
+                await settle_taken(parts.journal, parts.settler, lease, cause="loop_ended")
         except SpecflowError as error:
             log.error("session %s is left to recovery: %s", session_id, error)  # noqa: TRY400 - the world's fault, said in one line
 

@@ -9,7 +9,10 @@ Imported by name, so that nothing is loaded that is not used:
     seeded_loop, explore            an event loop with virtual time; thousands of schedules
     manual_clock, sequencer         time by hand; steps in a given order
     faults, cancellation            errors, delays, hangs; cancellation at every await
+    black_hole                      a TCP proxy that swallows everything and closes nothing
+    takeover, doomed_agent          a real process to kill, and a real supervisor that undoes what it did
     crash, crash_matrix             real SIGKILL at every named point, and at every point of the recovery
+    proof, inline_journal           checks that undo is right; the SQL journal on a seeded loop
     journal_contract, postgres      one suite for every journal; a private PostgreSQL server
     otlp_receiver                   a real OTLP receiver for traces and metrics
 """
@@ -20,6 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from specflow.testing.black_hole import BlackHole
     from specflow.testing.cancellation import cancel_everywhere
     from specflow.testing.chat_model import ScriptedChatModel
     from specflow.testing.crash import CrashScenario, CrashServer
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from specflow.testing.static_judge import StaticJudge
 
 __all__ = [
+    "BlackHole",
     "CrashScenario",
     "CrashServer",
     "EventLog",
@@ -56,6 +61,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "BlackHole": "black_hole",
     "CrashScenario": "crash",
     "CrashServer": "crash",
     "EventLog": "scripted_core",

@@ -69,6 +69,21 @@ async def a_claim_keeps_other_sessions_off(bench: Bench) -> None:
 
 
 @check
+async def what_is_part_of_an_effect_shares_its_claims(bench: Bench) -> None:
+    outer, inner, other = await bench.lease("a"), await bench.lease("b"), await bench.lease("c")
+    seat = f"seat:{bench.tag}"
+    whole = await _start(bench, outer, "whole", claims=(seat,), adopted_by=bench.real("whole"))
+    part = await _start(bench, inner, "part", claims=(seat,), inside=("something", whole))
+    assert await _claims(bench) == [("part", seat, "shared"), ("whole", seat, "exclusive")]
+    assert await bench.journal.record(outer, whole, DONE)
+    assert await _refused(bench, other, "third", (seat,)) == "part", "nobody else shares it"
+    assert await _refused(bench, outer, "fourth", (seat,), adopted_by=bench.real("fourth")) == "part"
+    assert await bench.journal.record(inner, part, Outcome(stage=Stage.FAILED))
+    await _start(bench, other, "third", claims=(seat,))
+    assert verify(await bench.rows()) == ()
+
+
+@check
 async def a_claim_ends_with_the_decision_of_its_effect(bench: Bench) -> None:
     mine, other = await bench.lease("a"), await bench.lease("b")
     live = {Stage.INTENDED, Stage.DONE, Stage.UNKNOWN, Stage.COMPENSATING, Stage.STUCK}

@@ -85,6 +85,23 @@ async def what_does_not_stand_is_not_adopted_again(bench: Bench) -> None:
 
 
 @check
+async def what_somebody_else_has_adopted_since_is_not_condemned(bench: Bench) -> None:
+    journal, first = bench.journal, await _session(bench, "s1", "r")
+    ids = [await to_stage(bench, first, name, Stage.COMMITTED) for name in ("a", "b")]
+    await journal.close_session(first)
+    other, run = await _session(bench, "s2", "r"), await _session(bench, "s3", "r")
+    for effect_id, name in zip(ids, ("x", "y"), strict=True):
+        assert await journal.readopt(other, effect_id, bench.real(name))
+    assert await journal.condemn(run, ids) == ()
+    (lease,) = await journal.condemn(run, ids, seen=[bench.real("y"), bench.real("z")])
+    stages = [await bench.stage(effect_id) for effect_id in ids]
+    assert stages == [Stage.COMMITTED, Stage.COMPENSATING], "only what was known to be asked for"
+    assert await journal.move(lease, ids[1], Stage.COMPENSATING, Stage.COMPENSATED)
+    await journal.close_session(lease)
+    assert verify(await bench.rows()) == ()
+
+
+@check
 async def the_condemned_are_compensating_all_at_once(bench: Bench) -> None:
     journal = bench.journal
     first, second = await _session(bench, "s1", "r"), await _session(bench, "s2", "r")

@@ -97,6 +97,7 @@ class ScriptedCore:
         persistence: Persistence | None = None,
         saga: bool = False,
         sealer: Sealer | None = None,
+        tenant: str = "",
     ) -> None:
         self.log = EventLog()
         self.journal = journal
@@ -116,6 +117,7 @@ class ScriptedCore:
             conflict_wait=conflict_wait,
             saga=saga,
             sealer=sealer,
+            tenant=tenant,
         )
         self.settler = self.parts.settler
         self.coordinator = Coordinator(self.parts)

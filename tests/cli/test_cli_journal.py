@@ -13,6 +13,7 @@ from specflow.cli import db, journal
 from specflow.journal.database import Database
 from specflow.journal.record import PredictionRow
 from specflow.journal.sql import SqlJournal
+from specflow.journal.tables import HEAD
 from specflow.lifecycle import Stage
 from specflow.testing.journal_bench import Bench, to_stage
 from specflow.testing.postgres import PostgresServer, postgres
@@ -83,11 +84,11 @@ def test_the_life_of_a_database(url: str) -> None:
         assert "specflow db upgrade --db" in run(journal.app, "list", "--db", url, code=2)
         assert json.loads(run(db.app, "check", "--db", url, "--json", code=1))["ok"] is False
     document = json.loads(run(db.app, "upgrade", "--db", url, "--json"))
-    assert document == {"before": None, "after": "0001"}
-    assert run(db.app, "upgrade", "--db", url) == "already at 0001\n"
-    assert json.loads(run(db.app, "current", "--db", url, "--json"))["current"] == "0001"
+    assert document == {"before": None, "after": HEAD}
+    assert run(db.app, "upgrade", "--db", url) == f"already at {HEAD}\n"
+    assert json.loads(run(db.app, "current", "--db", url, "--json"))["current"] == HEAD
     assert json.loads(run(db.app, "check", "--db", url, "--json"))["differences"] == []
-    assert run(db.app, "check", "--db", url) == "at 0001, as expected\n"
+    assert run(db.app, "check", "--db", url) == f"at {HEAD}, as expected\n"
     with Database(url).engine.begin() as connection:
         connection.exec_driver_sql("DROP INDEX ix_sf_effect_stuck")
     assert "ix_sf_effect_stuck" in run(db.app, "check", "--db", url, code=1)

@@ -217,7 +217,7 @@ def test_postgres_is_upgraded_on_purpose(postgres: PostgresServer) -> None:
     url = postgres.new_database()
     text = refusal(url)
     assert "specflow db upgrade --db postgresql+psycopg://postgres@127.0.0.1" in text
-    assert upgrade(Database(url)) == (None, "0001")
+    assert upgrade(Database(url)) == (None, HEAD)
     SqlJournal.open(url).close()
     assert "has no such database" in refusal(postgres.url("absent"))
 
@@ -236,14 +236,14 @@ def test_a_fresh_file_needs_no_alembic(tmp_path: Path) -> None:
 def test_eight_processes_may_open_a_fresh_file_at_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/x.db"
     start_together("prepare(Database(sys.argv[1]), create=True)", url)
-    assert current(Database(url)) == "0001"
+    assert current(Database(url)) == HEAD
 
 
 @pytest.mark.postgres
 def test_eight_processes_may_upgrade_at_once(postgres: PostgresServer) -> None:
     url = postgres.new_database()
     start_together("upgrade(Database(sys.argv[1]))", url)
-    assert current(Database(url)) == "0001"
+    assert current(Database(url)) == HEAD
     prepare(Database(url), create=True)
 
 

@@ -220,6 +220,7 @@ BROKEN: list[tuple[str, str, Callable[[Snapshot], Snapshot]]] = [
 
 
 def test_sound_rows_have_no_violation() -> None:
+    assert verify(branches("above", parent_id="x-br-base")(SOUND)) == ()
     assert verify(SOUND) == ()
     assert verify(Snapshot(sessions=(), branches=(), effects=(), events=())) == ()
 

@@ -86,3 +86,7 @@ def test_the_python_source_does_not_loosen_what_the_policy_says_of_a_read() -> N
     registry = ToolRegistry([get, ToolSpec(name="put")])
     found = findings(f"  get: {{effect: compensatable}}\n  put: {PUT}", registry)
     assert "'get' is compensatable" in found[0].message
+
+
+def test_an_entry_that_does_not_class_a_read_says_nothing_about_it() -> None:
+    assert loads(f"version: 1\ntools:\n  get: {{timeout: 1s}}\n  put: {PUT}\n")

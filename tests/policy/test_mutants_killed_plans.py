@@ -133,3 +133,10 @@ def test_only_a_journal_that_keeps_secrets_lets_a_redacted_undo_run_early(tmp_pa
     compiled = loads(SECRET).compiled
     assert plan(compiled, "t", None, None, registered=True).redaction
     assert not plan(compiled, "t", None, None, registered=True, keeps_secrets=True).redaction
+
+
+def test_a_redacted_field_called_result_is_told_by_its_name() -> None:
+    text = READ_FIRST.replace("read_only}", "read_only, redact: [result.result]}")
+    text = text.replace("tool: get}", "tool: get, with: {}}").replace("before.text", "before.result")
+    put = spec("put", "id", "text")
+    assert policy(text).plan("put", put).redaction.startswith("its undo needs before.result, ")

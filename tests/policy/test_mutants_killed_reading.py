@@ -32,6 +32,8 @@ def test_brackets_may_nest_sixteen_deep_and_stand_beside_each_other() -> None:
     Cel(" && ".join(["(args.a == [1][0])"] * 30), ON_CALL)
     Cel(f"args.a == '{'(' * 40}'", ON_CALL)
     assert "nested more than 16 deep" in refused("'))))' == '' || " + "(" * 17 + "true" + ")" * 17)
+    # What was closed before makes no room.
+    assert "nested more than 16 deep" in refused("(true) && " * 30 + "(" * 17 + "true" + ")" * 17)
 
 
 @pytest.mark.parametrize("name", ["all", "exists", "exists_one", "existsOne", "map", "filter"])
@@ -89,6 +91,8 @@ def test_a_path_ends_where_it_is_no_longer_plain() -> None:
     assert scan("1 == args['a']").paths == {("args", "a")}
     assert scan("[args.a + 'b'][0] == 'x'").paths == {("args", "a")}
     assert scan("args['a'][0].c == 1").paths == {("args", "a")}
+    assert scan("args[r'a'] == 1").paths == {("args",)}
+    assert scan("args[b'a'].c == 1").paths == {("args",)}
 
 
 def test_an_empty_name_is_no_part_of_a_path() -> None:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from specflow.errors import SealedError
 from specflow.sealing.aes_gcm import AesGcmSealer
 from specflow.sealing.keys import key_id, new_key, read_keys
-from specflow.sealing.sealer import SealedError
 
 
 def keys(count: int) -> tuple[bytes, ...]:
@@ -53,6 +53,16 @@ def test_what_is_no_box_is_refused(text: str) -> None:
         SEALER.open(text, b"row")
     with pytest.raises(SealedError):
         SEALER.open(f"1:{key_id(ONE)}:{text}", b"row")
+
+
+def test_there_is_one_way_to_write_a_box() -> None:
+    """The last character of base64 has bits that count for nothing: they may not be changed either."""
+    box = SEALER.seal(b"", b"row")
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    assert box.endswith("==")
+    other = alphabet[alphabet.index(box[-3]) ^ 1]
+    with pytest.raises(SealedError, match="was changed"):
+        SEALER.open(f"{box[:-3]}{other}==", b"row")
 
 
 def test_the_first_key_seals_and_all_open() -> None:

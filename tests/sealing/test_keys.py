@@ -40,6 +40,7 @@ def test_no_key_is_no_sealer(text: str) -> None:
         "sfk1_ä",
         ",",
     ],
+    ids=["a password", "too short", "cut off", "too long", "no prefix", "not ASCII", "a comma"],
 )
 def test_what_is_no_key_is_refused_and_not_repeated(broken: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{VARIABLE}: key 2 is not a key") as caught:

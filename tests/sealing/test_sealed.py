@@ -10,15 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specflow.effects.redaction import HIDDEN, hide, redacted
+from specflow.errors import SealedError
 from specflow.sealing.aes_gcm import AesGcmSealer
 from specflow.sealing.keys import new_key, read_keys
 from specflow.sealing.sealed import Sealed, Subject, seal, unseal
-from specflow.sealing.sealer import SealedError
 
 SEALER = AesGcmSealer(read_keys(new_key()))
 SUBJECT = Subject(effect_id="eff_1", tool="pay", field="args")
 NAMES = st.sampled_from(["card", "number", "pin", "items", "0", "note"])
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.just(HIDDEN)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.just(HIDDEN)
+)
 DATA = st.dictionaries(
     NAMES,
     st.recursive(

@@ -246,6 +246,26 @@ async def test_somebody_else_was_faster() -> None:
 
 
 @loop
+async def test_two_at_once_make_one_undo() -> None:
+    bench = Bench(booked())
+    bench.world.latency["cancel"] = 1.0
+    await bench.effect(DONE)
+    ends = await asyncio.gather(bench.rest(), bench.rest())
+    assert ends == [Stage.COMPENSATED, Stage.COMPENSATED]
+    assert (await bench.row()).attempts == 1
+
+
+@loop
+async def test_an_undo_that_another_loop_left_behind_is_no_obstacle() -> None:
+    bench = Bench(booked())
+    await bench.effect(DONE)
+    gone = asyncio.new_event_loop()
+    bench.parts.settler._undoer._under_way["e1"] = gone.create_future()
+    gone.close()
+    assert await bench.rest() is Stage.COMPENSATED
+
+
+@loop
 async def test_an_unknown_early_booking_is_asked_after_then_undone() -> None:
     bench = Bench(booked())
     await bench.effect(RAISED, verify=VERIFY)

@@ -21,17 +21,19 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/explanation/planted-bugs.md"
 
 
-def _load() -> ModuleType:
-    """The table beside this file: tests are no package."""
-    spec = importlib.util.spec_from_file_location("planted_bugs", Path(__file__).with_name("planted_bugs.py"))
+def _load(name: str) -> ModuleType:
+    """A file beside this one: tests are no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
-    module = sys.modules["planted_bugs"] = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-BUGS: list[Any] = _load().BUGS
+BUGS: list[Any] = _load("planted_bugs").BUGS
+for _name in ("planted_calls", "planted_undos", "planted_decisions"):
+    _load(_name)
 
 
 @pytest.mark.parametrize("name", PROOF)

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from specflow.cli.program import app
 from specflow.effects.call import Call
 from specflow.effects.redaction import HIDDEN
+from specflow.effects.registry import ToolRegistry
 from specflow.errors import ConflictError
 from specflow.execution.outcome import success
 from specflow.journal.event import EventKind
@@ -28,6 +29,7 @@ from specflow.journal.record import EffectRow, Intent, UndoPlan
 from specflow.journal.sql import SqlJournal
 from specflow.journal.verify import verify
 from specflow.lifecycle import Stage
+from specflow.policy.load import loads
 from specflow.sealing.aes_gcm import AesGcmSealer
 from specflow.sealing.keys import new_key, read_keys
 from specflow.sealing.sealed import Sealed
@@ -373,6 +375,19 @@ def test_what_a_tool_says_when_it_is_asked_again_is_not_kept(
 
     with_journal(url, work)
     assert "ValueError" in only(url).error
+    nothing_shows(url, repr(snapshot_of(url)))
+
+
+def test_without_the_policy_that_said_what_is_secret_all_of_an_answer_is(url: str, world: World) -> None:
+    agent(url, world, "ask", KEY)
+
+    async def work(journal: SqlJournal) -> None:
+        tools = world.tools()
+        core = ScriptedCore(tools, loads("version: 1\n", tools=ToolRegistry(tools)), journal, sealer=SEALER)
+        assert (await core.recover()).stuck == 0
+
+    with_journal(url, work)
+    assert (only(url).stage, only(url).result) == (Stage.COMMITTED, HIDDEN)
     nothing_shows(url, repr(snapshot_of(url)))
 
 

@@ -31,6 +31,7 @@ from specflow import probe
 from specflow.effects.call import Call
 from specflow.effects.tool import CallContext, Runner
 from specflow.errors import SpecflowError
+from specflow.journal.record import Snapshot
 from specflow.journal.verify import verify
 from specflow.lifecycle import RESTING, TERMINAL, SessionState, Stage
 from specflow.settlement.undo import Persistence
@@ -329,15 +330,22 @@ class Lives(RuleBasedStateMachine):
         unsure = [row for row in rows.effects if row.stage is Stage.STUCK]
         assert all(row.stage in RESTING for row in rows.effects), [row.stage for row in rows.effects]
         self.run(self.stand.at_rest(stuck=len(unsure)))
-        # A run that failed is over; who asks again then asks for something new.
-        if not self.saga:
-            for seat in ("R0", "R1", "R2"):
-                held = [
-                    row.stage
-                    for row in rows.effects
-                    if row.args["seat"] == seat and row.stage in {Stage.COMMITTED, Stage.STUCK}
-                ]
-                assert len(held) <= 1, f"one real call has one effect: {seat} {held}"
+        self.once(rows)
+
+    def once(self, rows: Snapshot) -> None:
+        """One real call has one effect, and none begins beside its own twin of which nobody knows."""
+        came = {(event.subject, event.target): event.seq for event in reversed(rows.events)}
+        for seat in ("R0", "R1", "R2"):
+            those = [row for row in rows.effects if row.args["seat"] == seat]
+            kept = [row for row in those if row.stage is Stage.COMMITTED]
+            # A run that failed is over; who asks again then asks for something new.
+            assert self.saga or len(kept) <= 1, f"{seat}: {kept}"
+            for twin in (row for row in those if row.stage is Stage.STUCK):
+                unknown = came.get((twin.effect_id, Stage.UNKNOWN))
+                # In its own session the run was told of the error, and may ask again.
+                for row in (row for row in those if row.session_id != twin.session_id):
+                    beside = unknown is not None and came[row.effect_id, Stage.INTENDED] > unknown
+                    assert not beside, f"{seat}: {row.effect_id} was called beside {twin.effect_id}"
 
 
 @pytest.mark.slow

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from specflow.clock import LoopClock
 from specflow.effects.call import Call
+from specflow.effects.tool import CallContext
 from specflow.errors import ClaimedError, ConflictError, JournalError
+from specflow.execution.inside import being_inside, inside
 from specflow.journal.event import EventKind
 from specflow.journal.memory import MemoryJournal
 from specflow.journal.verify import verify
@@ -201,6 +204,40 @@ async def test_what_a_message_asks_for_is_no_guess_any_more() -> None:
     core.key = SessionKey(thread="bert")
     await core.settle()
     await at_rest(core)
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+def test_an_agent_that_is_a_tool_does_not_wait_for_its_caller(synchronous: bool) -> None:
+    async def body() -> None:
+        world = LedgerWorld()
+        outer, inner = two(world)
+        book = outer.parts.registry.require("book").runner
+        assert book is not None
+
+        async def delegate(call: Call, context: CallContext) -> object:
+            if synchronous:
+                # As on the caller's own thread: its context knows nothing of the call.
+                effects = inside()
+                alone = contextvars.Context()
+                await asyncio.get_running_loop().create_task(again(effects), context=alone)
+            else:
+                await inner.call(SEAT)
+            return await book(call, context)
+
+        async def again(effects: tuple[str, ...]) -> None:
+            assert inside() == ()
+            with being_inside(effects):
+                await inner.call(SEAT)
+
+        await outer.call(SEAT, runner=delegate)
+        assert now() == 0.0
+        assert world.seats == {"A1": 2}
+        assert inside() == ()
+        await inner.settle()
+        await outer.settle()
+        await at_rest(outer, inner)
+
+    run(body(), seed=0)
 
 
 def get_stuck(world: LedgerWorld, core: ScriptedCore) -> Awaitable[None]:
