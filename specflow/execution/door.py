@@ -43,6 +43,7 @@ class Order:
     `adopted_by` is the identity of the real call; None makes it an early one, under an open branch.
     `saga`: what its undo needs is read first, as the run may take it back. `claims` are the intent's.
     `preparing` surrounds what is waited for before the tool is called: there it may still be cancelled.
+    `doubtful` hears the id of an effect of which it is not known whether it happened.
     """
 
     call: Call
@@ -58,6 +59,7 @@ class Order:
     saga: bool = False
     claims: tuple[str, ...] = ()
     preparing: Callable[[], AbstractContextManager[object]] = nullcontext
+    doubtful: Callable[[str], None] = lambda _effect_id: None
 
     @property
     def early(self) -> bool:
@@ -120,7 +122,7 @@ class Door:
             return Done(value=self.recorded(twin), effect_id=twin.effect_id, replayed=True)
         held = await lease()
         if twin is not None:
-            return await self._again(order, held, twin)
+            return await self.again(order, held, twin)
         return await self._write(order, held, adopted_by)
 
     async def _read(self, order: Order) -> Any:
@@ -215,8 +217,13 @@ class Door:
             raise
         return await self._act(order, lease, effect_id, key, within)
 
-    async def _again(self, order: Order, lease: Lease, twin: EffectRow) -> Done:
-        """The same real call once more, after a try whose outcome is unknown: only by its own key."""
+    async def again(self, order: Order, lease: Lease, twin: EffectRow) -> Done:
+        """The same real call once more, after a try whose outcome is unknown: only by its own key.
+
+        Raises:
+            ConflictError: the tool takes no key.
+            Exception: whatever the tool raised.
+        """
         if not twin.keyed:
             raise ConflictError(
                 f"{order.call.tool} was called before and whether it happened is unknown "
@@ -249,7 +256,10 @@ class Door:
             )
             reach("call.after")
         except BaseException as error:
-            await self._note_failure(lease, effect_id, self._failure(order, error))
+            outcome = self._failure(order, error)
+            if outcome.stage is Stage.UNKNOWN:
+                order.doubtful(effect_id)
+            await self._note_failure(lease, effect_id, outcome)
             raise
         subject = Subject(effect_id=effect_id, tool=order.tool.name, field="result")
         outcome = success(value, settings.redact, subject=subject, sealer=self._sealer)

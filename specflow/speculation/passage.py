@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from specflow.errors import ClaimedError, ConflictError
 from specflow.execution.door import Done, Order
 from specflow.lifecycle import Stage
@@ -26,10 +28,47 @@ class Passage:
                 happened is not known.
             Exception: what the door raises.
         """
-        parts = self._parts
+        parts, fingerprint = self._parts, order.call.fingerprint
+        twin = session.doubtful.get(fingerprint)
+        if twin is not None:
+            done = await self._instead(session, order, twin)
+            if done is not None:
+                return done
+        order = replace(order, doubtful=lambda effect_id: session.doubtful.update({fingerprint: effect_id}))
         return await await_claim(
             lambda: self._through(session, order), parts.clock, parts.conflict_wait, self._sessions.preempt
         )
+
+    async def _instead(self, session: Session, order: Order, twin: str) -> Done | None:
+        """What is on record, once, where the model asks again under a new id for what raised an error.
+
+        First it is found out whether it happened. None: certainly not, or it has been given once already.
+
+        Raises:
+            ConflictError: nobody can tell; a second call could be a second effect.
+            Exception: it was repeated under its own key, and the tool raised again.
+        """
+        parts, lease = self._parts, await session.lease()
+        row = await parts.journal.effect(twin)
+        # INVARIANT: a real call never runs beside its own twin of which nobody knows whether it happened.
+        if row is not None and row.stage is Stage.UNKNOWN:
+            if row.verify is None:
+                await parts.door.again(order, lease, row)
+            else:
+                await parts.settler.rest(lease, row, cause="asked again")
+            row = await parts.journal.effect(twin)
+        if row is not None and row.stage in {Stage.UNKNOWN, Stage.STUCK, Stage.COMPENSATING}:
+            raise ConflictError(
+                f"{row.tool} was called with these arguments and is {row.stage} (journal effect {twin})",
+                hint=f"settle it with: specflow journal resolve {twin}",
+                effect_id=twin,
+            )
+        session.doubtful.pop(order.call.fingerprint, None)
+        if row is None or order.adopted_by is None:
+            return None
+        if not await parts.journal.readopt(lease, twin, order.adopted_by):
+            return None
+        return Done(value=parts.door.recorded(row), effect_id=twin, replayed=True)
 
     async def _through(self, session: Session, order: Order) -> Done:
         """Through the door. Where an earlier try of this very call is unknown, it is first found out."""

@@ -73,6 +73,8 @@ class Session:
         self.undoing: dict[asyncio.Task[None], Keys] = {}
         self.in_flight: list[Keys] = []
         self.stuck: dict[str, Stuck] = {}
+        self.doubtful: dict[str, str] = {}
+        """By fingerprint: the effect of a real call of which nobody knows whether it happened."""
         self.turns: weakref.WeakSet[object] = weakref.WeakSet()
         self.wasted_usd = 0.0
         self.used = 0.0

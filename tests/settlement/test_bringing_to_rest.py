@@ -22,7 +22,7 @@ from specflow.journal.record import EffectRow, Intent, Lease, Outcome, UndoPlan,
 from specflow.journal.verify import verify
 from specflow.lifecycle import Stage
 from specflow.settlement.recover import recover
-from specflow.settlement.rest import LOST
+from specflow.settlement.rest import LOST, UNBOUNDED
 from specflow.settlement.stored import compile_stored
 from specflow.settlement.undo import Persistence
 from specflow.speculation.assemble import assemble
@@ -428,3 +428,35 @@ def test_stored_text_that_is_no_expression_is_said_plainly() -> None:
 def test_a_large_result_does_not_keep_an_effect_from_being_undone() -> None:
     large = {"booking_id": "k1", "page": "x" * 10_000_000}
     assert compile_stored("result.booking_id").evaluate({"result": large}) == "k1"
+
+
+@pytest.mark.parametrize(
+    ("arrives", "stage"),
+    [(UNBOUNDED - 1, Stage.COMPENSATED), (None, Stage.FAILED)],
+    ids=["late", "never"],
+)
+def test_a_no_is_not_believed_while_a_call_without_a_time_out_may_travel(
+    arrives: float | None, stage: Stage
+) -> None:
+    async def body() -> None:
+        world = LedgerWorld()
+        bench = Bench(world)
+        await bench.effect(None, verify=VERIFY, call_deadline=None)
+        if arrives is not None:
+            asyncio.get_running_loop().call_later(arrives, world.bookings.update, {"k1": "A1"})
+        assert await bench.rest() is stage
+        assert not any(world.bookings.values())
+
+    run(body(), seed=0)
+
+
+def test_long_after_the_call_a_no_is_a_no() -> None:
+    async def body() -> None:
+        bench = Bench(LedgerWorld())
+        await bench.effect(None, verify=VERIFY, call_deadline=None)
+        await asyncio.sleep(UNBOUNDED + 1)
+        before = asyncio.get_running_loop().time()
+        assert await bench.rest() is Stage.FAILED
+        assert asyncio.get_running_loop().time() - before < 1
+
+    run(body(), seed=0)
