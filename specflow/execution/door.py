@@ -13,11 +13,12 @@ from specflow.clock import Clock
 from specflow.effects.call import Call, digest
 from specflow.effects.redaction import hide
 from specflow.effects.tool import CallContext, Runner, ToolSpec
-from specflow.errors import ConflictError, SpecflowError
+from specflow.errors import ConflictError, JournalError, SpecflowError
 from specflow.execution.attempt import attempt
 from specflow.execution.before_image import BeforeImages, Known, never_made
 from specflow.execution.finish import finish
 from specflow.execution.inside import inside, making
+from specflow.execution.missed import Missed
 from specflow.execution.outcome import recorded_value, success
 from specflow.execution.plans import undo_plan, verify_plan
 from specflow.identity import IdSource
@@ -98,6 +99,7 @@ class Door:
         self._control_flow = control_flow
         self._images = images
         self._sealer = sealer
+        self.missed = Missed(journal)
 
     def recorded(self, row: EffectRow) -> Any:
         """The value on record; raises ConflictError when there is none that could be handed out again."""
@@ -118,6 +120,9 @@ class Door:
         if not order.verdict.effect.writes:
             return Done(value=await self._read(order))
         adopted_by, twin = await self._on_record(order)
+        if twin is not None and twin.effect_id in self.missed:
+            await self.missed.catch_up(await lease())
+            adopted_by, twin = await self._on_record(order)
         if twin is not None and twin.stage is not Stage.UNKNOWN:
             return Done(value=self.recorded(twin), effect_id=twin.effect_id, replayed=True)
         held = await lease()
@@ -205,8 +210,10 @@ class Door:
         reach("intent.before")
         try:
             await finish(self._journal.intend(lease, intent))
-        except asyncio.CancelledError as error:
-            await self._note_failure(lease, effect_id, never_made(error))
+        except (asyncio.CancelledError, JournalError) as error:
+            if not (isinstance(error, JournalError) and error.facts.get("conflict")):
+                # The commit may have been made and its answer lost: found like that, it could be called.
+                await self._note_failure(lease, effect_id, never_made(error))
             raise
         reach("intent.committed")
         try:
@@ -263,14 +270,18 @@ class Door:
             raise
         subject = Subject(effect_id=effect_id, tool=order.tool.name, field="result")
         outcome = success(value, settings.redact, subject=subject, sealer=self._sealer)
-        await finish(self._journal.record(lease, effect_id, outcome))
+        try:
+            await finish(self.missed.record(lease, effect_id, outcome))
+        except BaseException:
+            order.doubtful(effect_id)  # it happened, and nobody was told what came of it
+            raise
         reach("outcome.committed")
         return Done(value=value, effect_id=effect_id)
 
     async def _note_failure(self, lease: Lease, effect_id: str, outcome: Outcome) -> None:
         """Record how it failed; trouble with that must not hide the failure, a cancellation least of all."""
         try:
-            await finish(self._journal.record(lease, effect_id, outcome))
+            await finish(self.missed.record(lease, effect_id, outcome))
         except SpecflowError as error:
             log.error("how effect %s ended is not on record: %s", effect_id, error)  # noqa: TRY400 - the world's fault, said in one line
 

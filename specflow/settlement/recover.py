@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from specflow.errors import ConflictError, FencedError, SpecflowError
+from specflow.errors import ConflictError, FencedError, JournalError, SpecflowError
 from specflow.execution.finish import finish
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Lease, SessionRow
@@ -18,6 +19,11 @@ from specflow.settlement.rest import Settler
 
 AT_ONCE = 16
 """Sessions recovered at the same time: the process that died had them all going at once, too."""
+
+DECIDE_PAUSES = (0.2, 1.0)
+"""Seconds before the second and third try to write down that a session takes back what it did."""
+
+log = logging.getLogger("specflow")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +104,7 @@ async def take_back(
         ConflictError: the session was decided `completed` before.
     """
     reach("saga.before")
-    if not await journal.decide_session(lease, SAGA_ABORTED):
+    if not await _decided(journal, lease):
         raise ConflictError(
             f"session {lease.session_id} is completed: what it did cannot be taken back as a whole",
             hint="undo it with the tools themselves",
@@ -106,6 +112,19 @@ async def take_back(
         )
     reach("saga.decided")
     return await settle_session(journal, settler, lease, cause=cause, told=told)
+
+
+async def _decided(journal: Journal, lease: Lease) -> bool:
+    """Whether it is on record that the session takes back; without that, who recovers it would not."""
+    for pause in DECIDE_PAUSES:
+        try:
+            return await journal.decide_session(lease, SAGA_ABORTED)
+        except FencedError:
+            raise
+        except JournalError as error:
+            log.warning("session %s is not decided yet: %s", lease.session_id, error)
+        await asyncio.sleep(pause)
+    return await journal.decide_session(lease, SAGA_ABORTED)
 
 
 async def recover(

@@ -99,14 +99,24 @@ class Settler:
     async def _keep(self, lease: Lease, row: EffectRow, cause: str) -> Stage:
         if row.stage is Stage.COMPENSATING:
             # Begun by a saga's decision, or as an orphan: whoever finds it goes on.
-            free = await self._free(lease, row, cause, saga=False)
-            return await self._undoer.undo(lease, row, cause=cause) if free else row.stage
+            if await self._free(lease, row, cause, saga=False):
+                return await self._undoer.undo(lease, row, cause=cause)
+            return await self._stuck_below(lease, row)
         if row.stage is Stage.UNKNOWN:
             row = await self._resolve(lease, row, repeat=row.error == LOST)
         if row.stage is Stage.DONE:
             await self._journal.move(lease, row.effect_id, Stage.DONE, Stage.COMMITTED, cause="settled")
             return Stage.COMMITTED
         return row.stage
+
+    async def _stuck_below(self, lease: Lease, row: EffectRow) -> Stage:
+        """An orphan that has to wait: for ever, where what builds on it stands. Then it is stuck."""
+        above = await self._journal.dependents(row.effect_id)
+        if not any(other.stage is Stage.COMMITTED for other in above):
+            return row.stage
+        error = "it is not undone: something that builds on it stands"
+        await self._journal.move(lease, row.effect_id, row.stage, Stage.STUCK, cause="undo", error=error)
+        return Stage.STUCK
 
     async def _free(self, lease: Lease, row: EffectRow, cause: str, *, saga: bool) -> bool:
         """Whether nothing that builds on `row` is left; what is left is undone first, if it can be."""

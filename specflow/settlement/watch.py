@@ -118,6 +118,9 @@ class Watch:
             except SpecflowError as error:
                 done = False
                 self._once(session.session_id, News.FAILED, str(error))
+            except Exception as error:  # noqa: BLE001 - one session must not end the watch over all others
+                done = False
+                self._once(session.session_id, News.FAILED, f"{type(error).__name__}: {error}")
         if done:
             self._pauses.pop(session.session_id, None)
             self._not_before.pop(session.session_id, None)

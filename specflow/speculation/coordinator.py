@@ -22,7 +22,7 @@ from typing import Any
 from specflow.effects.call import Call
 from specflow.effects.footprint import overlap
 from specflow.effects.kind import EffectClass
-from specflow.errors import RefusedError
+from specflow.errors import ConflictError, RefusedError
 from specflow.execution.door import Order
 from specflow.journal.event import EventKind
 from specflow.policy.verdict import Asking, Speculate, Verdict
@@ -204,7 +204,7 @@ class Coordinator:
         session.in_flight.append(footprint)
         span = None
         try:
-            await self._retirer.clear_way(session, footprint, key)
+            await self._retirer.clear_way(session, footprint, key, writes=verdict.effect.writes)
             if verdict.effect.writes:
                 await session.make_way(lambda row: overlap(footprint, written_by(parts, row)))
                 span = session.writes.begin(footprint, clock.monotonic())
@@ -251,9 +251,18 @@ class Coordinator:
         """The run has failed as a whole: undo what it committed, too, newest first, and close the session.
 
         What has no compensator is stuck, for an operator to see.
+
+        Raises:
+            ConflictError: it was closed, or was being closed, as completed.
         """
         session.taking_back = session.ended = True
         await self._sessions.settle(session, cause)
+        if session.completed:
+            raise ConflictError(
+                f"session {session.session_id} is completed: what it did is not taken back as a whole",
+                hint="undo it with the tools themselves",
+                session_id=session.session_id,
+            )
 
     def take_over(self, session_ids: Sequence[str]) -> None:
         """Settle sessions of an event loop that has ended."""

@@ -131,7 +131,8 @@ class Launcher:
             return "stuck"
         # Nothing that may still be undone may meet a real call in flight, nor what is being undone.
         others = [item.footprint for item in session.claimed if item.writes]
-        nearby = (*others, *session.in_flight, *session.undoing.values())
+        lost = [item.footprint for item in session.not_undone]
+        nearby = (*others, *session.in_flight, *session.undoing.values(), *lost)
         return "conflict" if any(overlap(footprint, other) for other in nearby) else ""
 
     @staticmethod

@@ -49,6 +49,7 @@ class Passage:
             Exception: it was repeated under its own key, and the tool raised again.
         """
         parts, lease = self._parts, await session.lease()
+        await parts.door.missed.catch_up(lease)
         row = await parts.journal.effect(twin)
         # INVARIANT: a real call never runs beside its own twin of which nobody knows whether it happened.
         if row is not None and row.stage is Stage.UNKNOWN:
@@ -63,12 +64,23 @@ class Passage:
                 hint=f"settle it with: specflow journal resolve {twin}",
                 effect_id=twin,
             )
-        session.doubtful.pop(order.call.fingerprint, None)
-        if row is None or order.adopted_by is None:
+        # INVARIANT: it stays doubtful until it is given; whoever asks next must not be the second one.
+        if row is None or order.adopted_by is None or row.stage not in {Stage.DONE, Stage.COMMITTED}:
+            session.doubtful.pop(order.call.fingerprint, None)
             return None
-        if not await parts.journal.readopt(lease, twin, order.adopted_by):
-            return None
-        return Done(value=parts.door.recorded(row), effect_id=twin, replayed=True)
+        if await parts.journal.readopt(lease, twin, order.adopted_by):
+            value = parts.door.recorded(row)
+            session.doubtful.pop(order.call.fingerprint, None)
+            return Done(value=value, effect_id=twin, replayed=True)
+        given = session.doubtful.get(order.call.fingerprint) != twin
+        if given or await parts.journal.adopted(order.adopted_by) is not None:
+            return None  # the door knows the call by this name
+        raise ConflictError(
+            f"{row.tool} was called with these arguments and is {row.stage} (journal effect {twin}); its "
+            "result cannot be given again",
+            hint=f"look at it with: specflow journal show {twin}",
+            effect_id=twin,
+        )
 
     async def _through(self, session: Session, order: Order) -> Done:
         """Through the door. Where an earlier try of this very call is unknown, it is first found out."""

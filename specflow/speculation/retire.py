@@ -103,12 +103,14 @@ class Retirer:
         outcome = Outcomes.STALE if cause == "stale" else Outcomes.CANCELLED
         self._tell.resolved(session, speculation, outcome, cause)
 
-    async def clear_way(self, session: Session, keys: Keys, own_key: str) -> None:
+    async def clear_way(self, session: Session, keys: Keys, own_key: str, *, writes: bool) -> None:
         """Before a real call: abort early writes that overlap it, and wait until they are undone.
 
         Raises:
             ConflictError: that takes longer than `conflict_wait`, or the early twin of this very call
-                is stuck: whether it happened is not known, so it must not be made beside it.
+                is stuck: whether it happened is not known, so it must not be made beside it. Or the undo of
+                an early write is still to come, and would put back what was there before this one.
+            JournalError: an undo cannot be begun.
         """
         for speculation in session.pending:
             if speculation.writes and overlap(keys, speculation.footprint):
@@ -123,6 +125,9 @@ class Retirer:
                     hint=f"look at it with: specflow journal show {session.session_id}",
                     session_id=session.session_id,
                 )
+        for speculation in tuple(session.not_undone):
+            if overlap(keys, speculation.footprint):
+                await self._undo_at_last(session, speculation, writes=writes)
         twin = session.stuck.get(own_key)
         if twin is not None and not await self._resolved(twin):
             raise ConflictError(
@@ -134,6 +139,23 @@ class Retirer:
         session.stuck.pop(own_key, None)
         if twin is not None:
             session.switched_off.resolved(twin.tool, twin.effect_id)
+
+    async def _undo_at_last(self, session: Session, speculation: Speculation, *, writes: bool) -> None:
+        """What could not be undone when it was lost is undone now, or holds up a write over it."""
+        row = await self._parts.journal.effect(speculation.effect_id)
+        if row is not None and row.stage not in RESTING:
+            await self._undo(session, speculation, "conflict")
+            row = await self._parts.journal.effect(speculation.effect_id)
+        if row is None or row.stage in RESTING - {Stage.STUCK}:
+            if speculation in session.not_undone:
+                session.not_undone.remove(speculation)
+        elif writes and row.before_known:
+            raise ConflictError(
+                f"an early {row.tool} is {row.stage}: its undo would put back what was there before this "
+                f"call (journal effect {row.effect_id})",
+                hint=f"settle it with: specflow journal resolve {row.effect_id}",
+                effect_id=row.effect_id,
+            )
 
     async def _resolved(self, twin: Stuck) -> bool:
         """Whether somebody has settled it in the meantime."""
@@ -157,6 +179,7 @@ class Retirer:
         if stage is not None and stage not in TERMINAL | {Stage.STUCK, Stage.COMMITTED}:
             stage, cause = Stage.STUCK, f"{cause}; it waits for what builds on it"
         if stage is Stage.STUCK:
+            session.not_undone.append(speculation)
             session.stuck[speculation.key] = Stuck(
                 tool=speculation.tool.name, effect_id=speculation.effect_id
             )
@@ -182,6 +205,7 @@ class Retirer:
             return None
         journal, lease = self._parts.journal, await session.lease()
         try:
+            await self._parts.door.missed.catch_up(lease)
             reach("abort.before")
             await journal.abort(lease, speculation.branch_id, cause)
             reach("abort.committed")

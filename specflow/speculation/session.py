@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from specflow.effects.footprint import Keys
 from specflow.errors import ConflictError, FencedError, SpecflowError
 from specflow.execution.finish import finish
+from specflow.execution.missed import Missed
 from specflow.identity import IdSource
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Lease
@@ -62,6 +63,7 @@ class Session:
         tenant: str,
         living: Living,
         switched_off: SwitchedOff,
+        missed: Missed,
         before: Iterable[asyncio.Task[None]] = (),
     ) -> None:
         """`before` are the ends of earlier sessions of the key: nothing new is done until they are over."""
@@ -75,6 +77,7 @@ class Session:
         self.stuck: dict[str, Stuck] = {}
         self.doubtful: dict[str, str] = {}
         """By fingerprint: the effect of a real call of which nobody knows whether it happened."""
+        self.not_undone: list[Speculation] = []
         self.turns: weakref.WeakSet[object] = weakref.WeakSet()
         self.wasted_usd = 0.0
         self.used = 0.0
@@ -83,6 +86,7 @@ class Session:
         self.closing = False
         self.taking_back = False
         self.ended = False
+        self.completed = False
         self.lanes: set[str] = set()
         self.run_key = ""
         self.known: frozenset[str] | None = None
@@ -98,6 +102,7 @@ class Session:
         self._living = living
         self.switched_off = switched_off
         self.switches_read = False
+        self._missed = missed
         self._before = tuple(before)
         self._lease: Lease | None = None
         self._recovered = False
@@ -244,6 +249,7 @@ class Session:
         self._living.drop(self.session_id)
 
     async def _settle(self, lease: Lease) -> None:
+        await self._missed.catch_up(lease)
         trouble: SpecflowError | None = None
         if self.ended:
             try:
@@ -252,7 +258,8 @@ class Session:
                 raise  # the run goes on elsewhere
             except SpecflowError as error:
                 trouble = error  # which must not keep this session from being closed
-        settle, cause = (take_back, "taken back") if self.taking_back else (settle_session, "run_ended")
+        self.completed = not self.taking_back
+        settle, cause = (settle_session, "run_ended") if self.completed else (take_back, "taken back")
         report = await settle(self._journal, self._settler, lease, cause=cause, told=self._beware)
         if report.waiting:
             # Nobody here comes back to it: an operator must be able to take it.

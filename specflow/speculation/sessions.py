@@ -60,6 +60,7 @@ class Sessions:
             tenant=parts.tenant,
             living=parts.living,
             switched_off=self._switched_off,
+            missed=parts.door.missed,
             before=[task for session, task in self._closing.items() if session.key == key],
         )
 
@@ -123,6 +124,7 @@ class Sessions:
             await session.close()
         finally:
             del self._closing[session]
+            self._parts.door.missed.forget(session.session_id)
             self._tell.see(EventKind.SETTLED, session, cause=cause)
 
     async def settle(self, session: Session, cause: str) -> None:

@@ -49,6 +49,19 @@ async def what_rests_on_the_lost_is_lost_with_it(bench: Bench) -> None:
 
 
 @check
+async def what_was_lost_before_keeps_its_cause(bench: Bench) -> None:
+    journal, lease = bench.journal, await bench.lease()
+    await _tower(bench, lease)
+    assert await journal.abort(lease, bench.branch("c"), "first")
+    assert await journal.abort(lease, bench.branch("a"), "second")
+    causes = {row.branch_id: row.cause for row in (await bench.rows()).branches}
+    assert causes[bench.branch("c")] == "first"
+    assert causes[bench.branch("b")] == f"lost with {bench.branch('a')}"
+    assert causes[bench.branch("d")] == f"lost with {bench.branch('c')}"
+    assert verify(await bench.rows()) == ()
+
+
+@check
 async def nothing_rests_on_the_lost_and_nothing_real_on_the_open(bench: Bench) -> None:
     journal, lease = bench.journal, await bench.lease()
     other = await bench.lease("other")

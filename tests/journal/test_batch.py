@@ -209,6 +209,20 @@ def test_a_constraint_of_somebody_else_is_named_as_such(database: Database, conn
     assert rows(database).effects[0].stage is Stage.INTENDED
 
 
+def test_so_is_one_that_refuses_an_intent(database: Database, connection: Connection) -> None:
+    lease = opened(connection)
+    refusal = {
+        "sqlite": "CREATE TRIGGER mine BEFORE INSERT ON sf_effect BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "postgresql": "ALTER TABLE sf_effect ADD CONSTRAINT mine CHECK (tool <> 'book')",
+    }
+    with database.engine.begin() as other:
+        other.exec_driver_sql(refusal[database.engine.dialect.name])
+    (failed,) = execute(connection, intends(lease, "a"), 1.0)
+    assert isinstance(failed, Failed)
+    assert "Intend met a constraint that is not specflow's" in str(failed.error)
+    assert rows(database).effects == ()
+
+
 def silence(database: Database, table: str) -> None:
     """Make the database drop updates of `table` without an error, as a trigger may."""
     with database.engine.begin() as connection:

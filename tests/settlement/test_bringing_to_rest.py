@@ -21,6 +21,7 @@ from specflow.journal.memory import MemoryJournal
 from specflow.journal.record import EffectRow, Intent, Lease, Outcome, UndoPlan, VerifyPlan
 from specflow.journal.verify import verify
 from specflow.lifecycle import Stage
+from specflow.sealing.sealed import Sealed
 from specflow.settlement.recover import recover
 from specflow.settlement.rest import LOST, UNBOUNDED
 from specflow.settlement.stored import compile_stored
@@ -458,5 +459,45 @@ def test_long_after_the_call_a_no_is_a_no() -> None:
         before = asyncio.get_running_loop().time()
         assert await bench.rest() is Stage.FAILED
         assert asyncio.get_running_loop().time() - before < 1
+
+    run(body(), seed=0)
+
+
+def test_what_is_written_back_waits_until_the_call_can_no_longer_arrive() -> None:
+    async def body() -> None:
+        bench = Bench(booked())
+        deadline = LoopClock().wall() + 20
+        changes = {"before": {"seat": "Z9"}, "before_known": True, "call_deadline": deadline}
+        await bench.effect(None, undo=TOLERANT, **changes)
+        assert await bench.rest() is Stage.COMPENSATED
+        assert LoopClock().wall() >= deadline
+
+    run(body(), seed=0)
+
+
+def test_without_the_policy_that_says_what_is_secret_all_of_an_answer_is() -> None:
+    async def body() -> None:
+        bench = Bench(booked())
+        row = await bench.effect(None, adopted=True, verify=VERIFY, redacted=True, args={})
+        assert row.redacted
+        assert await bench.rest() is Stage.COMMITTED
+        settled = await bench.row()
+        assert "A1" not in str(settled.result)
+        assert not settled.replayable
+
+    run(body(), seed=0)
+
+
+def test_an_error_of_a_tool_that_was_given_secrets_is_kept_by_its_kind() -> None:
+    async def body() -> None:
+        world = LedgerWorld()
+        world.before["book"] = [OSError("the card 4111 is unknown")]
+        bench = Bench(world)
+        # Its result is secret, its arguments are not: it can be repeated.
+        await bench.effect(None, adopted=True, redacted=True, sealed={"args": Sealed()})
+        assert await bench.rest() is Stage.STUCK
+        error = (await bench.row()).error
+        assert "OSError" in error
+        assert "4111" not in error
 
     run(body(), seed=0)

@@ -40,9 +40,12 @@ class Shaky(MemoryJournal):
 
     async def readopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
         await self._before("readopt")
-        return await super().readopt(lease, effect_id, adopted_by)
+        again = await super().readopt(lease, effect_id, adopted_by)
+        await self._before("readopted")
+        return again
 
     async def condemn(self, lease: Lease, *args: Any, **options: Any) -> tuple[Lease, ...]:
+        await self._before("condemn")
         taken = await super().condemn(lease, *args, **options)
         await self._before("condemned")
         return taken
@@ -112,6 +115,74 @@ def test_a_journal_that_fails_while_it_gives_again_does_not_make_a_second_bookin
         assert await turn(core, "A1", "newer") == first
         await core.settle()
         assert lives.booked() == ["A1"]
+        await lives.all_closed()
+
+    run(body(), seed=0)
+
+
+def test_an_answer_that_was_lost_is_not_made_good_by_a_second_booking() -> None:
+    lives = Lives()
+
+    async def body() -> None:
+        await turn(lives.next(), "A1", "old")
+        core = lives.next()
+        lives.journal.first["readopted"] = [down]
+        with pytest.raises(JournalError):
+            await turn(core, "A1", "new")
+        with pytest.raises(ConflictError, match="cannot be given again"):
+            await turn(core, "A1", "newer")
+        await core.settle()
+        assert lives.booked() == ["A1"]
+
+    run(body(), seed=0)
+
+
+@pytest.mark.parametrize(("failures", "left"), [(2, []), (3, ["A1"])])
+def test_a_journal_that_is_away_at_the_end_is_asked_again_for_a_while(failures: int, left: list[str]) -> None:
+    """After that it is an error that names them, and the run's own session is closed all the same."""
+    lives = Lives()
+
+    async def body() -> None:
+        await turn(lives.next(), "A1", "old")
+        core = lives.next()
+        await turn(core, "B2", "new")
+        lives.journal.first["condemn"] = [down] * failures
+        if left:
+            with pytest.raises(JournalError, match="away"):
+                await core.settle()
+        else:
+            await core.settle()
+        assert lives.booked() == [*left, "B2"]
+        await lives.all_closed()
+
+    run(body(), seed=0)
+
+
+def test_one_session_that_cannot_be_settled_does_not_keep_the_others() -> None:
+    lives = Lives()
+
+    async def body() -> None:
+        for number, seat in enumerate(("A1", "B2")):
+            core = lives.next(known=[(f"old {other}", book(other)) for other in ("A1", "B2")[:number]])
+            await turn(core, seat, f"old {seat}")
+            await core.settle()
+        core = lives.next()
+        await turn(core, "C3", "new")
+        close, failing = lives.journal.close_session, [True]
+
+        async def close_session(lease: Lease, *, decision: str = "completed") -> None:
+            if failing:
+                failing.clear()
+                await down()
+            await close(lease, decision=decision)
+
+        lives.journal.close_session = close_session  # type: ignore[method-assign]  # one test's own journal
+        with pytest.raises(JournalError, match="away"):
+            await core.settle()
+        assert lives.booked() == ["C3"]
+        await asyncio.sleep(1)
+        report = await lives.next("other").recover(owner="anybody")
+        assert report.recovered == 1, "the one that could not be closed was given back"
         await lives.all_closed()
 
     run(body(), seed=0)
@@ -293,18 +364,19 @@ def test_another_tenants_conversation_of_the_same_name_is_left_alone() -> None:
     run(body(), seed=0)
 
 
+async def put(core: ScriptedCore, value: int, identity: str, *, early: bool) -> None:
+    model = core.begin()
+    call = Call(tool="set_setting", args={"name": "price", "value": value})
+    if early:
+        core.propose(model, "set_setting", name="price", value=value)
+        await asyncio.sleep(1)
+    core.end(model, [call])
+    await core.call(call, identity=identity)
+
+
 @pytest.mark.parametrize("early", [False, True])
 def test_what_is_written_back_late_does_not_undo_what_the_run_has_written_since(early: bool) -> None:
     """The model, asked again, chose another value: what it wrote must be what stands at the end."""
-
-    async def put(core: ScriptedCore, value: int, identity: str, *, early: bool) -> None:
-        model = core.begin()
-        call = Call(tool="set_setting", args={"name": "price", "value": value})
-        if early:
-            core.propose(model, "set_setting", name="price", value=value)
-            await asyncio.sleep(1)
-        core.end(model, [call])
-        await core.call(call, identity=identity)
 
     async def body() -> None:
         world = SettingsWorld(values={"price": 3})
@@ -314,6 +386,44 @@ def test_what_is_written_back_late_does_not_undo_what_the_run_has_written_since(
         await put(core, 7, "new", early=early)
         await core.settle()
         assert world.values == {"price": 7}
+        await lives.all_closed()
+
+    run(body(), seed=0)
+
+
+def test_a_write_cancelled_while_it_makes_way_leaves_nothing_half_taken_back() -> None:
+    async def body() -> None:
+        world = SettingsWorld(values={"price": 3})
+        lives, judge = Lives(world), world.policy()
+        await put(lives.next(judge=judge), 5, "old", early=True)
+        core = lives.next(judge=judge)
+        world.latency["set_setting"] = 10
+        call = Call(tool="set_setting", args={"name": "price", "value": 7})
+        core.end(core.begin(), [call])
+        asked = asyncio.ensure_future(core.call(call, identity="new"))
+        await asyncio.sleep(5)
+        asked.cancel()
+        await asyncio.wait({asked})
+        assert asked.cancelled()
+        await core.coordinator.aclose()
+        assert world.values == {"price": 3}
+        await lives.all_closed()
+
+    run(body(), seed=0)
+
+
+def test_the_next_request_ends_the_run_before_it() -> None:
+    """Nobody comes back to what that run lost: it is taken back now, or never."""
+    lives = Lives()
+
+    async def body() -> None:
+        await turn(lives.next(), "A1", "old")
+        core = lives.next()
+        await turn(core, "B2", "new")
+        core.begin_run("next run", [("new", book("B2"))])
+        await turn(core, "C3", "newer")
+        await core.settle()
+        assert lives.booked() == ["B2", "C3"]
         await lives.all_closed()
 
     run(body(), seed=0)
