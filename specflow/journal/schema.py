@@ -63,12 +63,14 @@ def current(database: Database) -> str | None:
     try:
         with database.explained():
             tx = connection.read()
+            # Asked first: whoever makes both makes them in one transaction, which may end between two looks.
+            has_tables = _has_table(connection, "sf_effect")
             if _has_table(connection, VERSION_TABLE):
                 tx.raw(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a constant
                 versions = tx.rows()
                 if versions:
                     return str(max(row[0] for row in versions))
-            if _has_table(connection, "sf_effect"):
+            if has_tables:
                 raise JournalError(
                     f"{database.where} has journal tables but no row in {VERSION_TABLE}",
                     hint="restore it from a backup, or drop the sf_ tables if they hold nothing of worth",
