@@ -1,7 +1,8 @@
 """Real SIGKILL at every named point of a run, at every point of the recovery after it, on real databases.
 
 By default every single point of one way on each store. With CI every pair of points of the ways in `IN_CI`,
-and some triples; with SPECFLOW_NIGHTLY every way on every store, and hundreds of triples each. Which invariants are checked is in `crash_booking_scenario`.
+and some triples; with SPECFLOW_NIGHTLY every way on every store, and hundreds of triples each. Which
+invariants are checked is in `crash_booking_scenario`.
 """
 
 from __future__ import annotations
