@@ -61,6 +61,7 @@ nightly: setup  ## The long tests and all measurements; results in .nightly/
 	SPECFLOW_NIGHTLY=1 $(PYTEST) --junit-xml=.nightly/tests.xml
 	$(BIN)/python tests/nightly/policy_pairs.py --minutes 20
 	$(BIN)/python tests/nightly/policy_fuzz.py --minutes 10
+	$(BIN)/python tests/nightly/hostile_streams.py --minutes 60
 	$(BIN)/python tests/nightly/mutate.py --minutes 60
 	$(BIN)/specflow bench --json > .nightly/bench.json
 

@@ -36,11 +36,24 @@ def resolve(output: Path, *options: str, hashes: bool = True) -> None:
         "3.11",
     ]
     command += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
+    command += ["--no-strip-extras"]
     command += ["--generate-hashes"] if hashes else []
     command += [*options, "pyproject.toml", "requirements/build.in", "--output-file", str(output)]
     if subprocess.run(command, cwd=PROJECT, check=False).returncode:  # noqa: S603 - the words are ours
         sys.exit(f"could not resolve {output.name}: see uv's message above")
-    output.write_text(HEADER + output.read_text())
+    output.write_text(HEADER + pinned_both_ways(output.read_text()))
+
+
+def pinned_both_ways(text: str) -> str:
+    """`name[extra]==1` also as `name==1`: to older pips these are two things, and where only one of them is
+    pinned they take the newest release of the other, and then refuse it for having no hash.
+    """
+    blocks = re.findall(r"^[^\s#][^\n]*(?:\n[ \t][^\n]*)*\n?", text, flags=re.MULTILINE)
+    written: list[str] = []
+    for block in blocks:
+        bare = re.sub(r"^([A-Za-z0-9._-]+)\[[^\]]*\]", r"\1", block)
+        written += [block] if bare == block else [bare, block]
+    return "".join(written)
 
 
 def direct_names() -> set[str]:
@@ -63,7 +76,7 @@ def main() -> None:
         resolve(lowest, "--resolution", "lowest-direct", *extras, hashes=False)
         # Only what specflow declares is held down; the rest, test tools included, stays new.
         names = direct_names()
-        held = [line for line in lowest.read_text().splitlines() if line.partition("==")[0] in names]
+        held = [line for line in lowest.read_text().splitlines() if re.split(r"\[|==", line)[0] in names]
         lowest.write_text("\n".join(held) + "\n")
         resolve(HERE / "lowest.txt", "--extra", "dev", "--constraint", str(lowest), "--upgrade")
 

@@ -25,11 +25,15 @@ from specflow.errors import (
     PolicyError,
     RefusedError,
     SpecflowError,
+    TransactionError,
 )
 
 if TYPE_CHECKING:
+    from specflow.graph.person.answering import aconfirm, confirm
     from specflow.graph.reasoning import ReasoningChatOpenAI
+    from specflow.graph.transaction import Transaction
     from specflow.runtime import Runtime
+    from specflow.workflow import Workflow
 
 __version__ = "0.1.0.dev0"
 
@@ -42,13 +46,25 @@ __all__ = [
     "RefusedError",
     "Runtime",
     "SpecflowError",
+    "Transaction",
+    "TransactionError",
+    "Workflow",
+    "aconfirm",
     "compensatable",
+    "confirm",
     "confirmation_required",
     "read_only",
 ]
 
 # Importing LangGraph takes a second: only those who use it pay.
-_LAZY = {"Runtime": "specflow.runtime", "ReasoningChatOpenAI": "specflow.graph.reasoning"}
+_LAZY = {
+    "Runtime": "specflow.runtime",
+    "ReasoningChatOpenAI": "specflow.graph.reasoning",
+    "Transaction": "specflow.graph.transaction",
+    "Workflow": "specflow.workflow",
+    "aconfirm": "specflow.graph.person.answering",
+    "confirm": "specflow.graph.person.answering",
+}
 
 
 def __getattr__(name: str) -> Any:

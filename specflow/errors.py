@@ -97,6 +97,12 @@ class JournalError(WorldError):
     code = "journal"
 
 
+class TransactionError(AuthorError):
+    """A tool did what ends, or may not be part of, the transaction it was given: all of it is rolled back."""
+
+    code = "transaction"
+
+
 class SealedError(WorldError):
     """A secret on record cannot be read: it is under another key, there is no key, or it was changed.
 
@@ -113,9 +119,24 @@ class FencedError(JournalError):
 
 
 class RefusedError(SpecflowError):
-    """The policy denies this call outright; the message carries the reasons of the verdict."""
+    """The policy denies this call, or wants a person's yes that is not there; the message says why."""
 
     code = "refused"
+
+
+class ApprovalError(RefusedError):
+    """A person's yes does not cover this call: it was to another one, was used, or is out of date.
+
+    Nothing was run. Facts: `tool`, `approval_id` of the journal row.
+    """
+
+    code = "approval"
+
+
+class NotEarlyError(SpecflowError):
+    """A fork has come to a call that must not run early: there it ends, and nobody is told."""
+
+    code = "not_early"
 
 
 class InvariantError(SpecflowError):

@@ -44,6 +44,15 @@ class SessionState(StrEnum):
     CLOSED = "closed"
 
 
+class ApprovalState(StrEnum):
+    """A question to a person waits until it is answered, or until its answer could not count any more."""
+
+    ASKED = "asked"
+    USED = "used"
+    REFUSED = "refused"
+    VOID = "void"
+
+
 def _freeze(moves: dict[S, set[S]]) -> Mapping[S, frozenset[S]]:
     return MappingProxyType({source: frozenset(targets) for source, targets in moves.items()})
 
@@ -52,7 +61,8 @@ MOVES: Mapping[Stage, frozenset[Stage]] = _freeze(
     {
         Stage.PLANNED: {Stage.INTENDED, Stage.DROPPED},
         Stage.INTENDED: {Stage.DONE, Stage.FAILED, Stage.UNKNOWN},
-        Stage.UNKNOWN: {Stage.DONE, Stage.FAILED, Stage.COMPENSATING, Stage.STUCK},
+        # To intended: the same call once more under its own key, on record before it is made.
+        Stage.UNKNOWN: {Stage.INTENDED, Stage.DONE, Stage.FAILED, Stage.COMPENSATING, Stage.STUCK},
         Stage.DONE: {Stage.COMMITTED, Stage.COMPENSATING},
         # Only the saga decision of the session takes back what was committed.
         Stage.COMMITTED: {Stage.COMPENSATING},
@@ -73,6 +83,17 @@ BRANCH_MOVES: Mapping[BranchState, frozenset[BranchState]] = _freeze(
         BranchState.ABORTED: set(),
     }
 )
+
+APPROVAL_MOVES: Mapping[ApprovalState, frozenset[ApprovalState]] = _freeze(
+    {
+        ApprovalState.ASKED: {ApprovalState.USED, ApprovalState.REFUSED, ApprovalState.VOID},
+        # To itself: the next try of the same call, after one that certainly did not happen.
+        ApprovalState.USED: {ApprovalState.USED},
+        ApprovalState.REFUSED: set(),
+        ApprovalState.VOID: set(),
+    }
+)
+"""Every legal move of an approval."""
 
 START = frozenset({Stage.PLANNED, Stage.INTENDED})
 """Stages in which an effect may be born."""

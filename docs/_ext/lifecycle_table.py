@@ -13,15 +13,16 @@ from sphinx.util.typing import ExtensionMetadata
 
 from specflow import lifecycle
 
-# `Any`: the two tables have states of two kinds, and a mapping's key type admits no wider one.
+# `Any`: the tables have states of three kinds, and a mapping's key type admits no wider one.
 TABLES: Mapping[str, Mapping[Any, frozenset[Any]]] = {
     "effect": lifecycle.MOVES,
     "branch": lifecycle.BRANCH_MOVES,
+    "approval": lifecycle.APPROVAL_MOVES,
 }
 
 
 class LifecycleDirective(SphinxDirective):
-    """`{lifecycle} effect` or `{lifecycle} branch`: one row per state, and where it may go."""
+    """`{lifecycle} effect`, `branch` or `approval`: one row per state, and where it may go."""
 
     required_arguments = 1
     has_content = False

@@ -215,6 +215,8 @@ class Desk:
             done = connection.execute("SELECT * FROM desk_charges WHERE request_id = ?", (key,)).fetchone()
             if done is not None:
                 return _charge(done)
+            if connection.execute("SELECT 1 FROM desk_refused WHERE request_id = ?", (key,)).fetchone():
+                raise RefusedRequestError("this charge was given back")
             row = connection.execute(
                 "SELECT fare_cents FROM desk_bookings JOIN desk_flights USING (flight_id)"
                 " WHERE booking_id = ? AND status = 'booked'",
@@ -229,6 +231,16 @@ class Desk:
                 raise AlreadyChargedError(f"booking {booking_id} is paid")
             connection.execute("INSERT INTO desk_charges VALUES (?, ?, ?)", (key, booking_id, cents))
             return {"status": "charged", "booking_id": booking_id, "amount_eur": cents / 100}
+
+        return await self._serve(0.5, work)
+
+    async def refund(self, request_id: str) -> Answer:
+        """Give back what was charged under a request id; nothing can be charged under it any more."""
+
+        def work(connection: sqlite3.Connection) -> Answer:
+            connection.execute("INSERT OR IGNORE INTO desk_refused VALUES (?, 'given back')", (request_id,))
+            connection.execute("DELETE FROM desk_charges WHERE request_id = ?", (request_id,))
+            return {"status": "refunded"}
 
         return await self._serve(0.5, work)
 

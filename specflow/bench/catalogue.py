@@ -27,12 +27,18 @@ class Bench:
 
 _ALL = (
     Bench(name="chunk", module="chunk", about="listening to a model's stream, for each token"),
+    Bench(name="sniffer", module="sniffing", about="how fast reasoning is read, short and long"),
+    Bench(name="history", module="recalling", about="a prediction from the conversation alone"),
     Bench(name="call", module="calling", about="a tool call and a whole agent run without any waiting"),
     Bench(name="journal", module="journaling", about="an effect's intent and outcome, made durable"),
     Bench(name="takeover", module="takeover", about="undoing what a dead process left, on another machine"),
     Bench(name="policy", module="judging", about="loading 2,000 tools, and one decision with 20 rules"),
+    Bench(name="gate", module="gating", about="one decision of the gate, and a flood of candidates"),
     Bench(name="agent", module="agent", about="a whole agent over HTTP, sequential and speculative"),
-    Bench(name="formula", module="formula", about="measured time against N*max(G, g+T), on virtual time"),
+    Bench(name="concurrency", module="concurrency", about="how many sessions at once keep the gain of one"),
+    Bench(name="formula", module="formula", about="measured time against what the formulas say"),
+    Bench(name="sessions", module="sessions", about="what 1,000 sessions at once leave behind, core alone"),
+    Bench(name="chess", module="chess", about="recorded games, beside the published figures (--data FILE)"),
     Bench(name="replay-speed", module="replaying", about="virtual seconds replayed in a second"),
 )
 BENCHES = {bench.name: bench for bench in _ALL}

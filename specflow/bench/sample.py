@@ -16,7 +16,7 @@ import specflow as sf
 
 POLICY = """
 version: 1
-defaults: {timeout: 60s}
+defaults: {timeout: 60s, speculation: {max_per_minute: 100000, max_wasted_share: 1}}
 tools:
   look_up_order: {effect: read_only, speculate: now, reads: ["order:{args.order_id}"]}
   find_customer: {effect: read_only, speculate: now, reads: ["customer:{args.email}"]}

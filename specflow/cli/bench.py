@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,6 +35,9 @@ def bench(
         typer.Option("--runs", min=1, help="How often each comparison is made; else as suits the bench."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small inputs, to see that it works.")] = False,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Recorded games, for `chess`; else SPECFLOW_CHESS_DATA.")
+    ] = None,
 ) -> None:
     """Measure specflow beside a baseline on this machine, in turn, round by round.
 
@@ -46,7 +50,7 @@ def bench(
         with _progress() as tell:
             for one in benches:
                 tell(one.name)
-                for row in one.rows(Effort(runs=runs, quick=quick, tell=tell)):
+                for row in one.rows(Effort(runs=runs, quick=quick, data=data, tell=tell)):
                     rows.append(row)  # noqa: PERF402 - what is finished is kept, whatever ends the rest
     except KeyboardInterrupt:
         _print(rows, as_json=as_json)

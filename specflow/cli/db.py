@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -31,17 +30,10 @@ DbOption = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-
 
 def url_of(db: str) -> str:
     """A URL as it is, a path as SQLite's."""
     return db if "://" in db or db.startswith("sqlite:") else f"sqlite:///{db}"
-
-
-def readable(text: str) -> str:
-    """Text from a database, which a model may have written, made harmless for a terminal."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
 
 
 @contextlib.contextmanager

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from specflow.cli.db import AsJson, DbOption, clearly, readable, url_of
+from specflow.cli.db import AsJson, DbOption, clearly, url_of
 from specflow.errors import JournalError
+from specflow.terminal import readable
 
 if TYPE_CHECKING:
     from specflow.journal.record import EffectRow, EventRow, SessionRow, Snapshot
@@ -86,6 +87,7 @@ def show(
         if event.subject in subjects or (whole and event.session_id == found)
     ]
     claims = [row for row in snapshot.claims if row.effect_id in subjects]
+    approvals = {row.effect_id: row for row in snapshot.approvals if row.effect_id in subjects}
     if as_json:
         document = {
             "id": found,
@@ -93,6 +95,7 @@ def show(
             "branches": [asdict(row) for row in snapshot.branches if row.branch_id in branches],
             "effects": [_effect_json(row) for row in effects],
             "claims": [asdict(row) for row in claims],
+            "approvals": [asdict(row) for row in approvals.values()],
             "events": [asdict(row) for row in events],
         }
         typer.echo(json.dumps(document))
@@ -100,8 +103,18 @@ def show(
     for session in snapshot.sessions:
         if session.session_id == found:
             typer.echo(_session_line(session))
+    patches = {row.undo.covered_by: row for row in snapshot.effects if row.undo and row.undo.covered_by}
     for effect in effects:
         typer.echo(_effect_text(effect))
+        if (patch := patches.get(effect.effect_id)) is not None:
+            typer.echo(
+                f"  patched by {readable(patch.effect_id)}: {readable(patch.tool)}, {patch.stage.value}"
+            )
+        if (yes := approvals.get(effect.effect_id)) is not None:
+            typer.echo(
+                f"  a person said {readable(yes.decision)} at {_when(yes.decided_at or 0.0)}, asked at "
+                f"{_when(yes.asked_at)} by interrupt {readable(yes.interrupt_id)}"
+            )
         for claim in claims:
             if claim.effect_id == effect.effect_id:
                 typer.echo(f"  claims {readable(claim.resource)} ({claim.mode})")
@@ -123,6 +136,7 @@ def verify(db: DbOption, as_json: AsJson = False) -> None:
         "effects": len(snapshot.effects),
         "events": len(snapshot.events),
         "predictions": len(snapshot.predictions),
+        "approvals": len(snapshot.approvals),
     }
     if as_json:
         listed = [asdict(violation) for violation in violations]
@@ -200,6 +214,8 @@ def _effect_text(row: EffectRow) -> str:
         f"  {row.effect.value}, {row.stage.value}, attempts to undo: {row.attempts}",
         f"  key {readable(row.idem_key)}, adopted by {readable(row.adopted_by or 'nobody')}",
     ]
+    if row.undo is not None and row.undo.covered_by:
+        lines.append(f"  patches {readable(row.undo.covered_by)}, whose undo takes back both")
     lines += [f"  because {readable(reason)}" for reason in row.reasons]
     if row.stage.value in {"done", "committed"}:
         lines.append(f"  result {readable(json.dumps(row.result))}")

@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 import specflow
-from specflow.cli import bench, db, demo, journal, policy, policy_diff, replay, settle, suggest
+from specflow.cli import (
+    bench,
+    db,
+    demo,
+    doctor,
+    journal,
+    patterns,
+    policy,
+    policy_diff,
+    replay,
+    settle,
+    suggest,
+    traces,
+)
 from specflow.errors import InvariantError, SpecflowError
 
 app = typer.Typer(
@@ -20,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=demo.EPILOG)(demo.demo)
+app.command(epilog=doctor.EPILOG)(doctor.doctor)
 app.command(epilog=replay.EPILOG)(replay.replay)
 app.command(epilog=bench.EPILOG)(bench.bench)
 journal.app.command(
@@ -33,6 +47,8 @@ policy.app.command("suggest", epilog=suggest.EPILOG)(suggest.suggest)
 app.add_typer(policy.app, name="policy")
 app.add_typer(journal.app, name="journal")
 app.add_typer(db.app, name="db")
+app.add_typer(patterns.app, name="patterns")
+app.add_typer(traces.app, name="traces")
 
 
 def _version(wanted: bool) -> None:

@@ -3,185 +3,121 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from specflow.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from specflow.prediction.predictor import Predictor
-    from specflow.replay.summary import Summary
-    from specflow.traces.recorded import RecordedRun
+    from specflow.effects.registry import ToolRegistry
+    from specflow.policy.settings import Judge
 
 EPILOG = (
     "Examples: `specflow replay runs.jsonl.xz --policy policies/airline.yaml` | "
-    "`specflow replay runs.jsonl --policy p.yaml --tool-latency lognormal:1.5,0.6 --each --json`"
+    "`specflow replay runs.jsonl --policy p.yaml --tool-latency lognormal:1.5,0.6 --each --json` | "
+    "`specflow replay runs.jsonl --policy p.yaml --sweep threshold=0.3,0.5,0.7 -o page.html`"
 )
 INTERRUPTED = 130
 
 
 def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody calls it by position
-    traces: Annotated[list[Path], typer.Argument(help="Recorded runs: .jsonl or .jsonl.xz files.")],
+    traces: Annotated[
+        list[Path], typer.Argument(help="Recorded runs, or other programs' traces: .jsonl, .jsonl.xz.")
+    ],
     policy: Annotated[list[Path], typer.Option("--policy", help="Policy file or folder; may be repeated.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     tool_latency: Annotated[
         str, typer.Option("--tool-latency", help="2s, or lognormal:MEDIAN,SIGMA (seconds).")
     ] = "2s",
     predictors: Annotated[
-        str, typer.Option("--predictors", help="Comma-separated: sniffer, partial_call.")
-    ] = "sniffer,partial_call",
+        str, typer.Option("--predictors", help="Comma-separated: sniffer, partial_call, history.")
+    ] = "sniffer,partial_call,history",
+    train: Annotated[
+        list[Path] | None,
+        typer.Option("--train", help="More runs that history learns from; may be repeated."),
+    ] = None,
+    score_only: Annotated[
+        bool, typer.Option("--score-only", help="Only ask the predictors and score them; play nothing.")
+    ] = False,
     each: Annotated[bool, typer.Option("--each", help="Also replay every predictor alone.")] = False,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sweep",
+            metavar="WHAT=VALUES",
+            help="threshold=0.3,0.5,0.7 or tool-latency=1s,2s,5s: a row for each value; may be repeated.",
+        ),
+    ] = None,
+    shuffle_text: Annotated[
+        bool,
+        typer.Option("--shuffle-text", help="Also replay with the words of every answer in another order."),
+    ] = False,
+    shuffle_seed: Annotated[int, typer.Option("--shuffle-seed", help="Which other order.")] = 0,
     real_time: Annotated[
         bool, typer.Option("--real-time", help="By the wall clock instead of virtual time.")
     ] = False,
     speed: Annotated[
         float, typer.Option("--speed", help="With --real-time: so many times as fast.", min=0.01, max=1000)
     ] = 1.0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write a page (HTML); takes --each with it.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many runs.")] = 1_000_000,
     model: Annotated[str, typer.Option("--model", help="Only runs whose model's name contains this.")] = "",
 ) -> None:
     """Play recorded runs through the real coordinator and policy on virtual time, and add up the saving.
 
+    `history` learns from the runs of all other tasks, those of --train among them, never from one of the same
+    task: up to 12 tasks are left out one by one, more in five parts.
+
     Tokens are spread evenly over each step's recorded model time. The oracle is what right guesses, made at
     once, would save one step ahead under the same policy (without its budgets); the regret is what the
     predictors' own right guesses would have saved if made at once, minus what they saved.
     """
-    from specflow.cli.replay_page import show
+    from specflow.cli.replay_page import show, write_page
+    from specflow.cli.replay_play import played, variants_of
+    from specflow.cli.replay_runs import wanted
     from specflow.policy.load import load
-    from specflow.replay.latency import latency
+    from specflow.replay.cast import names_of
+    from specflow.replay.variants import Replays
 
     if speed != 1.0 and not real_time:
         raise ConfigurationError("--speed needs --real-time", hint="virtual time waits for nothing")
-    names = _names(predictors)
+    each = each or output is not None
+    if score_only and (real_time or each or sweep or shuffle_text):
+        more = "--each, --sweep, --shuffle-text, --output and --real-time"
+        raise ConfigurationError("--score-only plays nothing", hint=f"leave {more} out")
+    names = names_of(predictors)
+    variants = variants_of(names, tool_latency, sweep or (), shuffle_seed if shuffle_text else None)
     # Alone only where that is something else than together.
-    alone = [(name,) for name in names] if each and len(names) > 1 else []
-    replays = _Replays(
-        policy=policy,
-        takes=latency(tool_latency),
-        sets=[tuple(names), *alone],
+    alone = [replace(variants[0], predictors=(name,)) for name in names] if len(names) > 1 else []
+
+    def judge_for(registry: ToolRegistry) -> Judge:
+        return load(policy, tools=registry)
+
+    replays = Replays(
+        judge_for=judge_for,
+        variants=variants,
+        sets=[variants[0], *alone] if each else [],
         speed=speed if real_time else None,
+        plays=not score_only,
     )
     load(policy)  # a broken policy is said before the first run is read
-    interrupted = False
-    try:
-        for file, run in _shown(_wanted(traces, model, limit)):
-            replays.add(run, place=f"{file}:{run.number}")
-    except KeyboardInterrupt:
-        interrupted = True
+    whole = played(replays, wanted(traces, model, limit), wanted(train or (), "", 1_000_000))
     total = replays.total
-    if interrupted:
+    if not whole:
         typer.echo(f"interrupted: what follows is of the {total.runs} runs replayed so far", err=True)
     elif not total.runs:
         raise ConfigurationError("no run was replayed", hint="check the files, --model and --limit")
-    found = replays.as_json(each=each)
+    found = {**replays.as_json(), "interrupted": not whole}
     if as_json:
-        typer.echo(json.dumps({**found, "interrupted": interrupted}, indent=2, allow_nan=False))
+        typer.echo(json.dumps(found, indent=2, allow_nan=False))
     elif total.runs:
-        sets = found["by_predictor_set"] if each else []
-        show(found, found["models"], sets, takes=tool_latency, real_time=real_time)
-    if interrupted:
+        show(found, takes="" if score_only else tool_latency, real_time=real_time)
+    if output is not None and total.runs:
+        write_page(found, output, takes=tool_latency, real_time=real_time)
+    if not whole:
         raise typer.Exit(INTERRUPTED)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Replays:
-    """Replays one run after the other and adds them up; the first of `sets` is the one that counts."""
-
-    policy: list[Path]
-    takes: Any  # specflow.replay.latency.Latency; imported with the command, not with the program
-    sets: list[tuple[str, ...]]
-    speed: float | None
-    by_set: dict[tuple[str, ...], Summary] = field(default_factory=dict)
-    by_model: dict[str, Summary] = field(default_factory=dict)
-
-    @property
-    def total(self) -> Summary:
-        from specflow.replay.summary import Summary
-
-        return self.by_set.setdefault(self.sets[0], Summary())
-
-    def add(self, run: RecordedRun, *, place: str) -> None:
-        """Replay a run with every set; an interruption leaves it out of all of them."""
-        from specflow.policy.load import load
-        from specflow.replay.summary import Summary, replay_run
-
-        found = [
-            replay_run(
-                run,
-                Summary(),
-                judge_for=lambda registry: load(self.policy, tools=registry),
-                predictors=_fresh(names),
-                latency=self.takes,
-                speed=self.speed,
-                place=place,
-            )
-            for names in self.sets
-        ]
-        for names, one in zip(self.sets, found, strict=True):
-            self.by_set.setdefault(names, Summary()).include(one)
-        self.by_model.setdefault(run.model or "unknown", Summary()).include(found[0])
-
-    def as_json(self, *, each: bool) -> dict[str, Any]:
-        total = self.total.as_json()
-        found = {**total, "models": {name: one.as_json() for name, one in sorted(self.by_model.items())}}
-        if each:
-            rows = [(names, self.by_set[names].as_json()) for names in self.sets if names in self.by_set]
-            found["by_predictor_set"] = [{"set": list(names), **row} for names, row in rows]
-        return found
-
-
-def _wanted(files: Iterable[Path], model: str, limit: int) -> Iterator[tuple[Path, RecordedRun]]:
-    from specflow.traces.recorded import read_runs
-
-    taken = 0
-    for file in files:
-        for run in read_runs(file):
-            if taken >= limit:
-                return
-            if model in run.model:
-                taken += 1
-                yield file, run
-
-
-def _names(text: str) -> list[str]:
-    known = {"sniffer", "partial_call"}
-    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    for name in names:
-        if name not in known:
-            raise ConfigurationError(
-                f"there is no predictor {name!r}", hint=f"known: {', '.join(sorted(known))}"
-            )
-    if not names:
-        raise ConfigurationError("no predictor was named", hint=f"known: {', '.join(sorted(known))}")
-    return names
-
-
-def _fresh(names: Iterable[str]) -> list[Predictor]:
-    from specflow.prediction.partial_call import PartialCallPredictor
-    from specflow.prediction.sniffer import ReasoningSniffer
-
-    made = {"sniffer": ReasoningSniffer, "partial_call": PartialCallPredictor}
-    return [made[name]() for name in names]
-
-
-def _shown(runs: Iterator[tuple[Path, RecordedRun]]) -> Iterator[tuple[Path, RecordedRun]]:
-    """The runs, with progress on a terminal."""
-    if not sys.stderr.isatty():
-        yield from runs
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("replaying")
-        for number, (file, run) in enumerate(runs, start=1):
-            about = f"replaying run {number} ({run.model}, task {run.task_id})"
-            progress.update(task, description=escape(about))
-            yield file, run

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any
 
 import typer
 
+from specflow.cli.replay_accounts import account_said
+from specflow.cli.replay_loose import loose_said
+from specflow.cli.replay_misfires import misfires_said
+from specflow.cli.replay_sweeps import shuffled_said, sweeps_said
+from specflow.errors import ConfigurationError
+
 Row = Mapping[str, Any]
 """A summary as `--json` prints it."""
+
+LOST = {
+    "name": "lost to another tool",
+    "argument": "lost to another argument",
+    "nowhere": "lost to an argument that the conversation does not hold",
+}
+"""What the reasons for lost reads are called."""
 
 WIDE = 150
 """Columns from which the table is used."""
@@ -20,8 +35,13 @@ HEADINGS = (
 )
 
 
-def show(total: Row, models: Mapping[str, Row], sets: Sequence[Row], *, takes: str, real_time: bool) -> None:
-    """Print the whole result to standard output."""
+def show(total: Row, *, takes: str, real_time: bool) -> None:
+    """Print the whole result to standard output. `takes` is empty where nothing was played."""
+    if not takes:
+        typer.echo(f"{total['runs']} runs, {total['steps']} steps; nothing was played")
+        for line in _figures(total["predictors"]):
+            typer.echo(line)
+        return
     clock = "wall-clock" if real_time else "virtual"
     typer.echo(f"What speculation would have saved, with tools that take {takes} ({clock} time)")
     typer.echo("Tokens are spread evenly over each step's model time.")
@@ -29,6 +49,7 @@ def show(total: Row, models: Mapping[str, Row], sets: Sequence[Row], *, takes: s
         typer.echo(f"{total['untimed_steps']} of {total['steps']} steps have no recorded time: 50 tokens/s.")
     typer.echo()
     # One model needs no sum below it.
+    models = total["models"]
     rows = {**models, "all": total} if len(models) > 1 else dict(models)
     if get_terminal_size((80, 24)).columns >= WIDE:
         _table(rows)
@@ -36,13 +57,68 @@ def show(total: Row, models: Mapping[str, Row], sets: Sequence[Row], *, takes: s
         for name, row in rows.items():
             for line in _block(name, row):
                 typer.echo(line)
-    for name, row in total["predictors"].items():
-        typer.echo(
+    parts = (
+        _figures(total["predictors"]),
+        misfires_said(total),
+        loose_said(total),
+        account_said(total),
+        sweeps_said(total),
+        shuffled_said(total),
+        _sets(total.get("by_predictor_set", ())),
+    )
+    for part in parts:
+        for line in part:
+            typer.echo(line)
+
+
+def write_page(total: Row, file: Path, *, takes: str, real_time: bool) -> None:
+    """Write the result as one HTML page, and say so on standard error.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    from specflow.replay.page import page
+
+    try:
+        file.write_text(page(total, takes=takes, real_time=real_time), encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be written: {error.strerror or error}") from error
+    typer.echo(f"{file} is written", err=True)
+
+
+def _figures(predictors: Mapping[str, Row]) -> Iterator[str]:
+    width = max(40, get_terminal_size((80, 24)).columns)
+    for line in _long_figures(predictors):
+        yield from wrap(line, width, subsequent_indent="    ", break_on_hyphens=False)
+
+
+def _long_figures(predictors: Mapping[str, Row]) -> Iterator[str]:
+    for name, row in predictors.items():
+        yield (
             f"{name}: top-1 {row['top1']:.3f}, top-3 {row['top3']:.3f}, "
             f"precision {row['precision']:.3f}, recall {row['recall']:.3f} (n={row['n']})"
         )
-    for line in _sets(sets):
-        typer.echo(line)
+        if "reads" not in row:
+            continue
+        first, every = row["reads"], row["every_step"]
+        yield (
+            f"  first calls that are reads: top-1 {first['top1']:.3f}{_between(first['top1_interval'])}, "
+            f"top-3 {first['top3']:.3f}{_between(first['top3_interval'])} (n={first['n']})"
+        )
+        yield (
+            f"  best guess of every step: recall {every['recall']:.3f}{_between(every['recall_interval'])} "
+            f"at precision {every['precision']:.1f}, calibration error {every['ece']:.3f}"
+            f"{_between(every['ece_interval'])} (n={every['n']})"
+        )
+        for kind, what in LOST.items():
+            entries = row["lost"][kind]
+            if entries:
+                named = ", ".join(f"{where} {count}" for where, count in list(entries.items())[:8])
+                yield f"  {what} ({sum(entries.values())}): {named}"
+
+
+def _between(interval: Sequence[float] | None) -> str:
+    return f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
 
 
 def _of(row: Row, name: str) -> str:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from specflow.cli.db import AsJson, DbOption, clearly, readable, url_of
+from specflow.cli.db import AsJson, DbOption, clearly, url_of
 from specflow.cli.tools import load_tools
 from specflow.errors import ConfigurationError, JournalError
+from specflow.terminal import readable
 
 if TYPE_CHECKING:
     from specflow.effects.registry import ToolRegistry

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
 from specflow.errors import ConfigurationError
+
+T = TypeVar("T")
 
 
 def load_tools(name: str) -> ToolRegistry:
@@ -20,9 +23,18 @@ def load_tools(name: str) -> ToolRegistry:
     Raises:
         ConfigurationError: whatever goes wrong in the user's own module, in one line.
     """
+    return load_attribute(name, _registry, asked_for="--tools")
+
+
+def load_attribute(name: str, use: Callable[[Any], T], *, asked_for: str) -> T:
+    """What `use` makes of what `pkg.mod:attr` names; `asked_for` is how errors call it.
+
+    Raises:
+        ConfigurationError: as `load_tools`.
+    """
     module_name, colon, attribute = name.partition(":")
     if not colon or not module_name or not attribute:
-        raise ConfigurationError(f"--tools {name}: must be written pkg.mod:attr")
+        raise ConfigurationError(f"{asked_for} {name}: must be written pkg.mod:attr")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -30,9 +42,9 @@ def load_tools(name: str) -> ToolRegistry:
         found: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
-        return _registry(found)
+        return use(found)
     except (Exception, SystemExit) as error:
-        raise ConfigurationError(f"--tools {name}: {type(error).__name__}: {error}") from error
+        raise ConfigurationError(f"{asked_for} {name}: {type(error).__name__}: {error}") from error
 
 
 def _registry(found: Any) -> ToolRegistry:

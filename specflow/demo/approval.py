@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -45,24 +44,3 @@ async def say_no(request: Mapping[str, Any]) -> bool:
         file=sys.stderr,
     )
     return False
-
-
-async def read_line() -> str:
-    """The next line typed at the terminal; empty at its end. Can be cancelled."""
-    loop = asyncio.get_running_loop()
-    if os.name == "nt":
-        return await asyncio.to_thread(sys.stdin.readline)
-    ready: asyncio.Future[None] = loop.create_future()
-    descriptor = sys.stdin.fileno()
-
-    def typed() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_reader(descriptor, typed)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(descriptor)
-    # The terminal hands lines over whole, so this does not wait.
-    return sys.stdin.readline()

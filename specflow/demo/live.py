@@ -12,8 +12,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from specflow.demo.approval import read_line
 from specflow.demo.timeline import Bar, Kind, Timeline, describe
+from specflow.terminal import read_line
 
 STYLE = {
     Kind.THINK: "blue",

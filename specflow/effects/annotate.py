@@ -22,15 +22,19 @@ class Annotation:
     """What the Python source says about a tool. The policy may tighten it, not loosen it.
 
     `undo` names the compensating tool; `verify` a read-only tool that answers whether the effect
-    happened; `idempotency_key` the parameter that specflow fills; `not_done` the exceptions by which
-    the tool says that nothing happened.
+    happened; `idempotency_key` the parameter that specflow fills with one; `transaction` the parameter
+    that takes a transaction of the journal's own database, for a tool whose effect lives there; `not_done`
+    the exceptions by which the tool says that nothing happened; `same` says whether two results of a read
+    count as equal.
     """
 
     effect: EffectClass
     undo: str = ""
     verify: str = ""
     idempotency_key: str = ""
+    transaction: str = ""
     not_done: tuple[type[BaseException], ...] = ()
+    same: Callable[[Any, Any], bool] | None = None
 
 
 def _mark(target: T, annotation: Annotation) -> T:
@@ -66,10 +70,13 @@ def annotation_of(target: object) -> Annotation | None:
 @overload
 def read_only(target: T, /) -> T: ...
 @overload
-def read_only() -> Callable[[T], T]: ...
-def read_only(target: Any = None, /) -> Any:
-    """Mark a tool that changes nothing, not even a cache or a cursor that another call can see."""
-    annotation = Annotation(effect=EffectClass.READ_ONLY)
+def read_only(*, same: Callable[[Any, Any], bool] | None = None) -> Callable[[T], T]: ...
+def read_only(target: Any = None, /, *, same: Callable[[Any, Any], bool] | None = None) -> Any:
+    """Mark a tool that changes nothing, not even a cache or a cursor that another call can see.
+
+    `same` compares two results for `verify_sample`; without it they are compared as JSON.
+    """
+    annotation = Annotation(effect=EffectClass.READ_ONLY, same=same)
     return _mark(target, annotation) if target is not None else lambda item: _mark(item, annotation)
 
 
@@ -78,6 +85,7 @@ def compensatable(
     undo: str,
     verify: str = "",
     idempotency_key: str = "",
+    transaction: str = "",
     not_done: tuple[type[BaseException], ...] = (),
 ) -> Callable[[T], T]:
     """Mark a tool whose effect the tool named `undo` takes back."""
@@ -88,6 +96,7 @@ def compensatable(
         undo=undo,
         verify=verify,
         idempotency_key=idempotency_key,
+        transaction=transaction,
         not_done=not_done,
     )
     return lambda item: _mark(item, annotation)
@@ -100,6 +109,7 @@ def confirmation_required(
     *,
     verify: str = "",
     idempotency_key: str = "",
+    transaction: str = "",
     not_done: tuple[type[BaseException], ...] = (),
 ) -> Callable[[T], T]: ...
 def confirmation_required(
@@ -108,6 +118,7 @@ def confirmation_required(
     *,
     verify: str = "",
     idempotency_key: str = "",
+    transaction: str = "",
     not_done: tuple[type[BaseException], ...] = (),
 ) -> Any:
     """Mark a tool that a person must approve, call by call; it never runs early."""
@@ -115,6 +126,7 @@ def confirmation_required(
         effect=EffectClass.CONFIRMATION_REQUIRED,
         verify=verify,
         idempotency_key=idempotency_key,
+        transaction=transaction,
         not_done=not_done,
     )
     return _mark(target, annotation) if target is not None else lambda item: _mark(item, annotation)

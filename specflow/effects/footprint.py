@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from specflow.effects.result import seen
+
 Keys = frozenset[str] | None
 """Resource keys; None is undeclared, which overlaps everything."""
 
@@ -27,7 +29,7 @@ def keys(templates: Iterable[str] | None, args: Mapping[str, Any], result: Any =
 
 def fill(template: str, args: Mapping[str, Any], result: Any = None) -> str:
     """One template with its fields filled in."""
-    names = {"args": args, "result": result}
+    names = {"args": args, "result": seen(result)}
     return _FIELD.sub(lambda field: _text(field.group(1), names), template)
 
 

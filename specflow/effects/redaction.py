@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from specflow.effects.call import canonical_json
+from specflow.effects.result import is_pair
 from specflow.sealing.sealed import Place
 
 HIDDEN = "[redacted]"
@@ -43,8 +44,10 @@ def redacted(root: str, value: object, paths: Iterable[str]) -> Any:
 def hide(root: str, plain: Any, paths: Iterable[str]) -> Hidden:
     """What `redacted` gives, with what it took out. `plain` is JSON data, and is not changed."""
     found: dict[Place, Any] = {}
+    # The same words stand in the content, where no path finds them.
+    whole = root == "result" and is_pair(plain)
     for steps in map(_steps, paths):
-        if steps is None or steps == (root,):
+        if steps is None or steps == (root,) or (whole and steps[0] == root):
             return Hidden(shown=HIDDEN, places=((),), values=(plain,))
         if steps[0] == root:
             found.update(_reached(plain, steps[1:], ()))

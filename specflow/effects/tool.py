@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -22,7 +23,9 @@ class CallContext:
 
     `deadline` is seconds on the runtime's monotonic clock; `fence` grows with every owner of the
     session, so that a service that checks it can refuse a zombie; `idempotency_key` is empty for reads.
-    `key_parameter` is the tool's parameter that takes the key, if it has one.
+    `key_parameter` is the tool's parameter that takes the key, if it has one. `transaction` is a SQLAlchemy
+    connection to the journal's own database, for a tool that makes its effect there: what is done on it is
+    committed with the call's outcome, or not at all; `transaction_parameter` is what takes it.
     """
 
     idempotency_key: str = ""
@@ -31,6 +34,18 @@ class CallContext:
     deadline: float | None = None
     early: bool = False
     compensating: bool = False
+    transaction: Any = None
+    transaction_parameter: str = ""
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The key by the name of the parameter that takes it; a value chosen by the model is overwritten."""
+        return {self.key_parameter: self.idempotency_key} if self.key_parameter else {}
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The same of the transaction. It is no argument that could be validated, or shown to anybody."""
+        return {self.transaction_parameter: self.transaction} if self.transaction_parameter else {}
 
 
 class Runner(Protocol):
@@ -44,6 +59,27 @@ class Runner(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolOrigin:
+    """Which MCP server a tool comes from: its name in the program, and the URL or the command behind it.
+
+    `at` is "" where that is not known; `tool` is the name that the server gives the tool.
+    """
+
+    server: str
+    at: str
+    tool: str
+
+    def __str__(self) -> str:
+        """The name under which a policy may speak of the tool."""
+        return f"mcp:{self.server}/{self.tool}"
+
+
+def as_text(value: Any) -> str:
+    """A result as the model sees it where no framework says otherwise: text as it is, else JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 @dataclass(frozen=True, slots=False, kw_only=True)
 class ToolSpec:
     """A tool without its framework.
@@ -53,6 +89,8 @@ class ToolSpec:
     fills with state of the real run: such a tool never runs early. `hidden` names parameters that
     specflow fills; a value that the model chose for one of them does not count. `hints` are what an
     MCP server says of the tool (`readOnlyHint`, `destructiveHint`, `idempotentHint`): claims, not facts.
+    `origin` is where it comes from, if it is such a tool.
+    `render` makes of a result the text that the model sees; it raises where that cannot be told.
     """
 
     name: str
@@ -63,7 +101,9 @@ class ToolSpec:
     injected: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
     hints: Mapping[str, Any] = field(default_factory=dict)
+    origin: ToolOrigin | None = None
     runner: Runner | None = None
+    render: Callable[[Any], str] = field(default=as_text, compare=False, repr=False)
 
     @property
     def properties(self) -> Mapping[str, Mapping[str, Any]]:
@@ -78,8 +118,22 @@ class ToolSpec:
 
     @cached_property
     def schema_hash(self) -> str:
-        """64 hex digits over name and parameters; what a review or an approval is bound to."""
-        return digest(self.name, canonical_json(self.parameters))
+        """64 hex digits over name and parameters; what a review or an approval is bound to.
+
+        Of a tool with hints also over these and the schema of its result: a server may change all of them.
+        """
+        told = [canonical_json(self.hints), canonical_json(self.result)] if self.hints else []
+        return digest(self.name, canonical_json(self.parameters), *told)
+
+    @property
+    def listed_as(self) -> str:
+        """The name by which a policy had best speak of it."""
+        return str(self.origin) if self.origin is not None else self.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name by which a policy may speak of it."""
+        return (self.name,) if self.origin is None else (self.name, str(self.origin))
 
     @cached_property
     def _validator(self) -> jsonschema.Draft202012Validator:

@@ -12,12 +12,26 @@ import tenacity
 from specflow.effects.call import Call
 from specflow.effects.tool import CallContext, Runner
 from specflow.errors import ToolTimeoutError
+from specflow.execution.patience import Patience
 
 log = logging.getLogger("specflow")
+
+Within = float | Patience | None
+"""Seconds that each try may take; None is as long as it likes."""
+
 GRACE = 1.0
 """Seconds a cancelled tool gets to clean up before it is left behind."""
 
+LONGEST_PAUSE = 10.0
+"""Seconds between two tries at most, where `backoff` does not say more."""
+
 _left_behind: set[asyncio.Task[Any]] = set()
+
+
+def longest(within: float, retries: int, backoff: float) -> float:
+    """Seconds that `attempt` may take with these: all tries, and the pauses between them."""
+    pauses = [min(backoff * 2.0**number, max(backoff, LONGEST_PAUSE)) for number in range(retries)]
+    return within * (retries + 1) + sum(pauses)
 
 
 async def attempt(
@@ -25,16 +39,16 @@ async def attempt(
     call: Call,
     context: CallContext,
     *,
-    within: float | None = None,
+    within: Within = None,
     retries: int = 0,
     backoff: float = 0.2,
     passing: Callable[[BaseException], bool] = lambda _error: False,
 ) -> Any:
     """Run the tool's body and return its value.
 
-    `within` seconds bound each try; `retries` further tries follow an ordinary exception after a pause
-    of `backoff` seconds, doubling. Only ask for retries where repeating is harmless. What `passing` knows
-    is a framework's own control flow and goes through at once.
+    `within` seconds bound each try (a `Patience` may be renewed meanwhile); `retries` further tries follow
+    an ordinary exception after a pause of `backoff` seconds, doubling. Only ask for retries where repeating
+    is harmless. What `passing` knows is a framework's own control flow and goes through at once.
 
     Raises:
         ToolTimeoutError: when a try did not end in time; the body was cancelled.
@@ -44,7 +58,7 @@ async def attempt(
         return await _once(runner, call, context, within)
     async for chance in tenacity.AsyncRetrying(
         stop=tenacity.stop_after_attempt(retries + 1),
-        wait=tenacity.wait_exponential(multiplier=backoff, max=max(backoff, 10.0)),
+        wait=tenacity.wait_exponential(multiplier=backoff, max=max(backoff, LONGEST_PAUSE)),
         retry=tenacity.retry_if_exception(lambda error: isinstance(error, Exception) and not passing(error)),
         sleep=asyncio.sleep,
         reraise=True,
@@ -54,12 +68,12 @@ async def attempt(
     return value
 
 
-async def _once(runner: Runner, call: Call, context: CallContext, within: float | None) -> Any:
+async def _once(runner: Runner, call: Call, context: CallContext, within: Within) -> Any:
     if within is None:
         return await runner(call, context)
     body = asyncio.ensure_future(runner(call, context))
     try:
-        done, _ = await asyncio.wait({body}, timeout=within)
+        done = await _in_time(body, within)
     except asyncio.CancelledError:
         await _stop(body, call)
         raise
@@ -68,12 +82,20 @@ async def _once(runner: Runner, call: Call, context: CallContext, within: float 
     await _stop(body, call)
     if body.done() and not body.cancelled() and body.exception() is None:
         return body.result()  # it finished while being told to stop: a result is a result
+    within = within.within if isinstance(within, Patience) else within
     raise ToolTimeoutError(
         f"{call.tool} did not answer within {within:g} s",
         hint="raise `timeout` in the policy, or look at the service",
         tool=call.tool,
         within=within,
     )
+
+
+async def _in_time(body: asyncio.Future[Any], within: float | Patience) -> bool:
+    if isinstance(within, Patience):
+        return await within.wait(body)
+    done, _ = await asyncio.wait({body}, timeout=within)
+    return bool(done)
 
 
 async def _stop(body: asyncio.Future[Any], call: Call) -> None:
@@ -85,5 +107,5 @@ async def _stop(body: asyncio.Future[Any], call: Call) -> None:
         if isinstance(body, asyncio.Task):
             _left_behind.add(body)
             body.add_done_callback(_left_behind.discard)
-    elif not body.cancelled():
-        body.exception()  # seen, so that asyncio does not report it as never retrieved
+    # How it ends is seen, now or later, so that asyncio does not report an error as never retrieved.
+    body.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

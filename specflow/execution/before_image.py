@@ -12,6 +12,7 @@ from specflow.effects.call import Call, NotJsonError, canonical_json
 from specflow.effects.kind import EffectClass
 from specflow.effects.redaction import Hidden, hide
 from specflow.effects.registry import ToolRegistry
+from specflow.effects.result import seen
 from specflow.effects.tool import CallContext, ToolSpec
 from specflow.errors import BeforeImageError, SpecflowError
 from specflow.execution.attempt import attempt
@@ -148,7 +149,7 @@ class BeforeImages:
             said = "" if quiet else f": {error}"
             raise _unread(call, before, f"{type(error).__name__}{said}"[:2000]) from error
         try:
-            image, hidden = _image(value, self._secrets(undo, settings.redact), undo.before_paths)
+            image, hidden = _image(seen(value), self._secrets(undo, settings.redact), undo.before_paths)
             hiding = {"args": known.hidden.places, "before": hidden.places}
             self._refuse_lost(undo, {} if self._keeps_secrets else hiding)
             names = {"args": call.args, "key": known.key, "before": image}

@@ -16,9 +16,27 @@ from specflow.effects.tool import CallContext, Runner
 _INSIDE: ContextVar[tuple[str, ...]] = ContextVar("specflow_inside", default=())
 
 
+_IN_TRANSACTION: set[str] = set()
+
+
 def inside() -> tuple[str, ...]:
     """Ids of the effects that are being made around us, the outermost first."""
     return _INSIDE.get()
+
+
+def in_transaction() -> str:
+    """Id of the effect around us that is being made in a transaction of the journal's, or nothing."""
+    return next((effect_id for effect_id in inside() if effect_id in _IN_TRANSACTION), "")
+
+
+@contextmanager
+def holding_transaction(effect_id: str) -> Iterator[None]:
+    """While that effect is being made in a transaction."""
+    _IN_TRANSACTION.add(effect_id)
+    try:
+        yield
+    finally:
+        _IN_TRANSACTION.discard(effect_id)
 
 
 @contextmanager

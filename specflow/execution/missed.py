@@ -16,20 +16,20 @@ class Missed:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._missed: dict[str, tuple[str, Outcome]] = {}
-        """By effect: the session, and the outcome."""
+        self._missed: dict[str, tuple[str, Outcome, int | None]] = {}
+        """By effect: the session, the outcome, and what it is about."""
 
     def __contains__(self, effect_id: str) -> bool:
         return effect_id in self._missed
 
-    async def record(self, lease: Lease, effect_id: str, outcome: Outcome) -> None:
-        """Have the journal record it; raises what that raises."""
+    async def record(self, lease: Lease, effect_id: str, outcome: Outcome, *, rev: int | None = None) -> bool:
+        """Have the journal record it; answers, and raises, what that does."""
         try:
-            await self._journal.record(lease, effect_id, outcome)
+            return await self._journal.record(lease, effect_id, outcome, rev=rev)
         except FencedError:
             raise  # whoever has the session now finds out what happened
         except SpecflowError:
-            self._missed[effect_id] = (lease.session_id, outcome)
+            self._missed[effect_id] = (lease.session_id, outcome, rev)
             raise
 
     async def catch_up(self, lease: Lease) -> None:
@@ -38,9 +38,9 @@ class Missed:
         Raises:
             JournalError: it still cannot be.
         """
-        for effect_id, (session_id, outcome) in tuple(self._missed.items()):
+        for effect_id, (session_id, outcome, rev) in tuple(self._missed.items()):
             if session_id == lease.session_id:
-                await self._journal.record(lease, effect_id, outcome)
+                await self._journal.record(lease, effect_id, outcome, rev=rev)
                 self._missed.pop(effect_id, None)
 
     def forget(self, session_id: str) -> None:

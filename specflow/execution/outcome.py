@@ -43,6 +43,12 @@ def success(
     return Outcome(stage=Stage.DONE, result=repr(value)[:10_000], replayable=False)
 
 
+def failure(error: BaseException, *, certain: bool, quiet: bool) -> Outcome:
+    """The outcome of a call that raised. `certain`: nothing happened; `quiet`: it may quote secrets."""
+    text = type(error).__name__ if quiet else f"{type(error).__name__}: {error}"[:2000]
+    return Outcome(stage=Stage.FAILED if certain else Stage.UNKNOWN, error=text)
+
+
 def recorded_value(row: EffectRow, sealer: Sealer | None = None) -> Any:
     """The value on record.
 

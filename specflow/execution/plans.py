@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
-from specflow.journal.record import UndoPlan, VerifyPlan
+from dataclasses import dataclass, replace
+
+from specflow.journal.record import IN_ITS_ROW, Intent, UndoPlan, VerifyPlan
 from specflow.policy.settings import ToolSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amends:
+    """A call that patches the effect `base_id`, so that it answers a call of that `fingerprint`."""
+
+    base_id: str
+    fingerprint: str
+
+    def of(self, intent: Intent) -> Intent:
+        """Its intent: it stands on its base, is undone with it, and is found as the call that it answers."""
+        return replace(
+            intent,
+            fingerprint=self.fingerprint,
+            undo=UndoPlan(tool="", arguments={}, tolerates_missing=True, covered_by=self.base_id),
+            verify=intent.verify if intent.verify == IN_ITS_ROW else None,
+            depends_on=(self.base_id,),
+        )
 
 
 def undo_plan(settings: ToolSettings) -> UndoPlan | None:
@@ -21,6 +41,8 @@ def undo_plan(settings: ToolSettings) -> UndoPlan | None:
 
 def verify_plan(settings: ToolSettings) -> VerifyPlan | None:
     """How to ask whether it happened, or None."""
+    if settings.transaction:
+        return IN_ITS_ROW
     verify = settings.verify
     if verify is None:
         return None

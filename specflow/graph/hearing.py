@@ -15,7 +15,7 @@ from specflow.effects.call import Call, NotJsonError
 from specflow.graph.compat import ambient_callback, shielded_context
 from specflow.graph.history import history_of
 from specflow.graph.host import Host
-from specflow.graph.place import place_of
+from specflow.graph.place import config_here, place_of
 from specflow.graph.tap import StreamTap
 from specflow.prediction.chunk import Chunk
 from specflow.prediction.predictor import TurnContext
@@ -38,10 +38,15 @@ class Hearing:
         self._tools = tools
         self._host = host
         self._loop = loop
-        self._thread = threading.get_ident() if loop is not host.background.peek else 0
+        synchronous = loop is host.background.peek
+        self._thread = 0 if synchronous else threading.get_ident()
         self._coordinator: Coordinator = host.coordinator(loop)
-        self._place = place_of()
-        self._context = TurnContext(tools=host.offered(tools), history=history_of(messages))
+        self._config = config_here()
+        self._place = place_of(self._config)
+        self._messages = messages
+        self._context = TurnContext(
+            tools=host.offered(tools, synchronous=synchronous), history=history_of(messages)
+        )
         self._spawn = shielded_context()
         self._turn: Turn | None = None
 
@@ -49,7 +54,9 @@ class Hearing:
         """On the loop: the model is about to be called."""
         if self._place.alone:
             return  # what would be started here, no call could be recognised to want
-        session = self._coordinator.session(self._place.session)
+        session, _ = self._host.runs.enter(
+            self._coordinator, self._place, self._config, lambda: self._messages
+        )
         self._turn = self._coordinator.begin_turn(session, self._context, self._spawn, lane=self._place.lane)
 
     def hear(self, chunk: Chunk) -> None:

@@ -11,9 +11,10 @@ from langchain_core.tools import BaseTool
 
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
-from specflow.graph.tools import BodyRunner, same_body, spec_of
+from specflow.graph.logical_run import LogicalRuns
+from specflow.graph.tools import BodyRunner, only_asynchronous, same_body, spec_of
 from specflow.policy.settings import Judge
-from specflow.speculation.assemble import hide_key
+from specflow.speculation.assemble import hide_filled
 from specflow.speculation.background import Background
 from specflow.speculation.coordinator import Coordinator
 from specflow.speculation.parts import Mode, Parts
@@ -30,6 +31,7 @@ class Host:
         self._coordinators: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Coordinator] = (
             weakref.WeakKeyDictionary()
         )
+        self.runs = LogicalRuns()
         self._lock = threading.Lock()
         self._others: set[str] = set()
 
@@ -64,7 +66,7 @@ class Host:
         known = registry.get(tool.name)
         if known is None:
             registry.add(spec_of(tool))
-            hide_key(registry, self.parts.judge, registry.require(tool.name))
+            hide_filled(registry, self.parts.judge, registry.require(tool.name))
         elif not self.knows(tool):
             self._others.add(tool.name)
             return _apart(spec_of(tool), self.parts.judge)
@@ -77,15 +79,18 @@ class Host:
             return False
         return not isinstance(known.runner, BodyRunner) or same_body(known.runner.tool, tool)
 
-    def offered(self, tools: Iterable[BaseTool] | None) -> ToolRegistry:
+    def offered(self, tools: Iterable[BaseTool] | None, *, synchronous: bool = False) -> ToolRegistry:
         """What may be started early for a model that has these tools.
 
         When nobody can say which: all that are registered, but none whose name another tool has too.
+        A synchronous run cannot call what only has a coroutine, so nothing of it would be adopted.
         """
         registry = self.parts.registry
         if tools is not None:
-            return ToolRegistry(registry.require(tool.name) for tool in tools if self.knows(tool))
-        return ToolRegistry(tool for tool in registry if tool.name not in self._others)
+            found = [registry.require(tool.name) for tool in tools if self.knows(tool)]
+        else:
+            found = [tool for tool in registry if tool.name not in self._others]
+        return ToolRegistry(tool for tool in found if not (synchronous and _asynchronous(tool)))
 
     async def aclose(self) -> None:
         """Settle every session of the running loop and of the background loop."""
@@ -105,8 +110,18 @@ class Host:
             self.background.run(lambda _caller: coordinator.aclose())
 
 
+class HasHost:
+    """What works for a runtime without standing about anything itself: the runtime, in a user's own node."""
+
+    host: Host
+
+
+def _asynchronous(tool: ToolSpec) -> bool:
+    return isinstance(tool.runner, BodyRunner) and only_asynchronous(tool.runner.tool)
+
+
 def _apart(tool: ToolSpec, judge: Judge) -> ToolSpec:
     """As it would be registered, had it not the name of another one."""
     registry = ToolRegistry([tool])
-    hide_key(registry, judge, tool)
+    hide_filled(registry, judge, tool)
     return registry.require(tool.name)

@@ -6,16 +6,20 @@ tracers, streams and error handlers see is what they would see without specflow.
 
 from __future__ import annotations
 
+import contextvars
 import copy
 import inspect
-from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Executor
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import run_in_executor
 from langchain_core.tools import BaseTool
 
 from specflow.graph.compat import STOCK_AINVOKE, STOCK_INVOKE, config_parameter
+from specflow.graph.pairing import paired, unpaired
 
 AsyncBody = Callable[[dict[str, Any]], Awaitable[Any]]
 SyncBody = Callable[[dict[str, Any]], Any]
@@ -23,7 +27,9 @@ SyncBody = Callable[[dict[str, Any]], Any]
 
 class Around(Protocol):
     """What is put about a body. `args` are the arguments that really arrived, before validation;
-    `body(extra)` runs the tool's own body with `extra` keyword arguments on top.
+    `body(extra)` runs the tool's own body with `extra` keyword arguments on top. Content and artifact are one
+    value here, as `specflow.effects.result.pair` makes it; so is what is returned. If it has `threads` (an
+    executor), the body is synchronous, and runs there where asynchronous code asks for it.
     """
 
     async def around_async(self, args: dict[str, Any], body: AsyncBody) -> Any: ...
@@ -32,11 +38,48 @@ class Around(Protocol):
 
 
 def intercepted(tool: BaseTool, around: Around) -> BaseTool:
-    """A copy of `tool`, of the same type to everybody who asks, with `around` about its body."""
+    """A copy of `tool`, of the same type to everybody who asks, with `around` about its body.
+
+    Of one that is such a copy already: the new one stands about the one that is there.
+    """
+    if isinstance(tool, _Intercepting):
+        around = _Both(around, tool.__dict__["_sf_around"])
+        tool = tool.__dict__["_sf_like"]
     copied = copy.copy(tool)
     object.__setattr__(copied, "__class__", _class_for(type(tool)))
     object.__setattr__(copied, "__dict__", {**tool.__dict__, "_sf_like": tool, "_sf_around": around})
     return copied
+
+
+def standing_about(tool: BaseTool) -> Iterator[Around]:
+    """What stands about its body, the outermost first."""
+    waiting = [tool.__dict__["_sf_around"]] if isinstance(tool, _Intercepting) else []
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, _Both):
+            waiting[:0] = [one.outer, one.inner]
+        else:
+            yield one
+
+
+class _Both:
+    """One about the other."""
+
+    def __init__(self, outer: Around, inner: Around) -> None:
+        self.outer = outer
+        self.inner = inner
+
+    async def around_async(self, args: dict[str, Any], body: AsyncBody) -> Any:
+        async def within(extra: dict[str, Any]) -> Any:
+            return await self.inner.around_async(args, lambda more: body({**extra, **more}))
+
+        return await self.outer.around_async(args, within)
+
+    def around_sync(self, args: dict[str, Any], body: SyncBody) -> Any:
+        def within(extra: dict[str, Any]) -> Any:
+            return self.inner.around_sync(args, lambda more: body({**extra, **more}))
+
+        return self.outer.around_sync(args, within)
 
 
 class _Intercepting:
@@ -62,25 +105,44 @@ class _Intercepting:
     ) -> Any:
         like: Any = self.__dict__["_sf_like"]
 
-        async def body(extra: dict[str, Any]) -> Any:
-            # Without an asynchronous body of its own, LangChain's stock one hands all on to `_run`.
-            stock = type(like)._arun is BaseTool._arun  # noqa: SLF001 - the body itself
-            signature = like._run if stock else like._arun  # noqa: SLF001 - the body itself
-            given = {**kwargs, **extra, **_machinery(signature, sf_config, run_manager)}
-            return await like._arun(*args, **given)  # noqa: SLF001 - the body itself
-
         around: Around = self.__dict__["_sf_around"]
-        return await around.around_async(self.__dict__.get("_sf_args", kwargs), body)
+        threads: Executor | None = getattr(around, "threads", None)
+
+        returned: list[Any] = []
+
+        async def body(extra: dict[str, Any]) -> Any:
+            if threads is not None:
+                manager = run_manager.get_sync() if run_manager is not None else None
+                given = {**kwargs, **extra, **_machinery(like._run, sf_config, manager)}  # noqa: SLF001 - the body alone: `run` would call back again
+                within = contextvars.copy_context().run
+                ran = await run_in_executor(threads, within, partial(like._run, *args, **given))  # noqa: SLF001 - the body alone: `run` would call back again
+                returned.append(ran)
+                return paired(like, ran)
+            # Without an asynchronous body of its own, LangChain's stock one hands all on to `_run`.
+            stock = type(like)._arun is BaseTool._arun  # noqa: SLF001 - the body alone: `run` would call back again
+            signature = like._run if stock else like._arun  # noqa: SLF001 - the body alone: `run` would call back again
+            given = {**kwargs, **extra, **_machinery(signature, sf_config, run_manager)}
+            ran = await like._arun(*args, **given)  # noqa: SLF001 - the body alone: `run` would call back again
+            returned.append(ran)
+            return paired(like, ran)
+
+        return unpaired(
+            like, await around.around_async(self.__dict__.get("_sf_args", kwargs), body), returned
+        )
 
     def _run(self, *args: Any, sf_config: RunnableConfig, run_manager: Any = None, **kwargs: Any) -> Any:
         like: Any = self.__dict__["_sf_like"]
 
+        returned: list[Any] = []
+
         def body(extra: dict[str, Any]) -> Any:
-            given = {**kwargs, **extra, **_machinery(like._run, sf_config, run_manager)}  # noqa: SLF001 - the body itself
-            return like._run(*args, **given)  # noqa: SLF001 - the body itself
+            given = {**kwargs, **extra, **_machinery(like._run, sf_config, run_manager)}  # noqa: SLF001 - the body alone: `run` would call back again
+            ran = like._run(*args, **given)  # noqa: SLF001 - the body alone: `run` would call back again
+            returned.append(ran)
+            return paired(like, ran)
 
         around: Around = self.__dict__["_sf_around"]
-        return around.around_sync(self.__dict__.get("_sf_args", kwargs), body)
+        return unpaired(like, around.around_sync(self.__dict__.get("_sf_args", kwargs), body), returned)
 
 
 @lru_cache(maxsize=1024)

@@ -12,7 +12,11 @@ from langgraph.config import get_config
 
 from specflow.effects.call import Call, digest
 from specflow.graph.compat import run_control
+from specflow.graph.run_names import RunNames
 from specflow.speculation.session import SessionKey
+
+_RUNS = RunNames()
+"""Of the process: runs of several runtimes may be in one journal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +31,18 @@ class Place:
     alone: bool = False
 
 
+def config_here() -> Any:
+    """The config of the node that is running; outside a graph there is none."""
+    try:
+        return get_config()
+    except RuntimeError:
+        return {}
+
+
 def place_of(config: Any = None) -> Place:
     """The place of the node that is running; outside a graph a place of its own."""
     if config is None:
-        try:
-            config = get_config()
-        except RuntimeError:
-            config = {}
+        config = config_here()
     configurable = config.get("configurable") or {}
     thread = configurable.get("thread_id")
     namespace = str(configurable.get("checkpoint_ns") or "")
@@ -46,7 +55,7 @@ def place_of(config: Any = None) -> Place:
     if control is None:
         key = SessionKey(thread="", run=f"alone {uuid.uuid4().hex}")
         return Place(session=key, lane=lane, namespace=namespace, alone=True)
-    key = SessionKey(thread="", run=f"{id(control):x}", anchor=control)
+    key = SessionKey(thread="", run=_RUNS.of(control), anchor=control)
     return Place(session=key, lane=lane, namespace=namespace)
 
 
@@ -82,6 +91,11 @@ def call_id(place: Place, messages: Sequence[BaseMessage], tool_call_id: str | N
     message = asking_message(messages, tool_call_id)
     known = str(message.id) if message is not None and message.id else place.namespace
     return f"{known or uuid.uuid4().hex}:{tool_call_id or ''}"
+
+
+def call_name(place: Place, one_call: str) -> str:
+    """The same, whatever its arguments turn out to be: what a person is asked about."""
+    return digest("asked", place.session.thread, place.session.run, place.lane, one_call)
 
 
 def call_identity(place: Place, one_call: str, call: Call) -> str:

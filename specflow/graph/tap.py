@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,8 @@ from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
 
 from specflow.prediction.chunk import Chunk, ChunkKind
 from specflow.prediction.think_tags import ThinkSplitter
+
+log = logging.getLogger("specflow")
 
 Hear = Callable[[Chunk], object]
 REASONING_KEYS = ("reasoning_content", "reasoning")
@@ -55,12 +58,18 @@ class StreamTap(BaseCallbackHandler):
         message = getattr(chunk, "message", None)
         # Some providers fire this and the event protocol for the same run: the first one counts.
         if isinstance(message, AIMessageChunk) and self._protocol.setdefault(run_id, "chunks") == "chunks":
-            self._read_message(run_id, message)
+            try:
+                self._read_message(run_id, message)
+            except Exception:  # what a provider sends is data: what cannot be read is not heard
+                log.debug("a chunk of a model's stream cannot be read", exc_info=True)
 
     def on_stream_event(self, event: Any, *, run_id: UUID | None = None, **kwargs: Any) -> None:
         """One event of the v3 stream protocol."""
         if isinstance(event, dict) and self._protocol.setdefault(run_id, "events") == "events":
-            self._read_event(run_id, event)
+            try:
+                self._read_event(run_id, event)
+            except Exception:  # what a provider sends is data: what cannot be read is not heard
+                log.debug("an event of a model's stream cannot be read", exc_info=True)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID | None = None, **kwargs: Any) -> None:
         """The attempt failed; a retry or fallback is a stream of its own."""
@@ -109,10 +118,7 @@ class StreamTap(BaseCallbackHandler):
                 self._whole_call(run_id, event, content)
 
     def _whole_call(self, run_id: UUID | None, event: dict[str, Any], content: dict[str, Any]) -> None:
-        try:
-            text = json.dumps(content["args"])
-        except (TypeError, ValueError):
-            return
+        text = json.dumps(content["args"], allow_nan=False)
         self._hear(
             Chunk(
                 kind=ChunkKind.TOOL_CALL,

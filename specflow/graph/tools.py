@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Executor
 from typing import Any
 
 from langchain_core.tools import BaseTool
@@ -14,8 +15,13 @@ from specflow.effects.annotate import annotation_of
 from specflow.effects.call import Call
 from specflow.effects.tool import CallContext, ToolSpec
 from specflow.errors import AnnotationError
-from specflow.graph.compat import config_parameter, shielded_context
+from specflow.execution.early_threads import early_threads
+from specflow.graph.compat import STOCK_ARUN, STOCK_RUN, config_parameter, shielded_context
+from specflow.graph.injected import injected_parameters
 from specflow.graph.intercept import Around, intercepted
+from specflow.graph.mcp_call import RUNTIME, McpCall, hints_of, mcp_call_of, merged_hints, same_call
+from specflow.graph.render import rendering
+from specflow.speculation.slot import hold_slot
 
 ToolLike = BaseTool | Callable[..., Any]
 """What counts as a tool: a LangChain tool, or a plain function with type hints and a docstring."""
@@ -49,27 +55,36 @@ def spec_of(item: ToolLike) -> ToolSpec:
     """
     tool = as_tool(item)
     annotation = annotation_of(tool) or annotation_of(item)
-    key_parameter = annotation.idempotency_key if annotation else ""
+    filled = frozenset(
+        {annotation.idempotency_key, annotation.transaction} - {""} if annotation is not None else ()
+    )
     visible = tool.tool_call_schema
+    served = mcp_call_of(tool)
     if isinstance(visible, dict):
         parameters = dict(visible)
-        hidden: frozenset[str] = frozenset()
+        hidden = injected_parameters(tool)
+        if served is not None and not served.reads_run:
+            # Handed to nobody, so no call depends on it.
+            hidden, filled = hidden - {RUNTIME}, filled | {RUNTIME}
     elif issubclass(visible, BaseModel):
         parameters = visible.model_json_schema()
         hidden = frozenset(_fields(tool.get_input_schema())) - frozenset(_fields(visible))
     else:
         raise AnnotationError(f"{tool.name}: arguments of type {visible!r} have no JSON Schema")
-    if key_parameter:
-        parameters = _without(parameters, key_parameter)
+    for name in filled:
+        parameters = _without(parameters, name)
     return ToolSpec(
         name=tool.name,
         description=tool.description or "",
         parameters=parameters,
+        result=served.result if served is not None else None,
         annotation=annotation,
-        injected=(hidden | _config_parameters(tool)) - {key_parameter},
-        hidden=frozenset({key_parameter} - {""}),
-        hints=_hints(tool),
+        injected=(hidden | _config_parameters(tool)) - filled,
+        hidden=filled,
+        hints=_hints(tool, served),
+        origin=served.origin if served is not None else None,
         runner=BodyRunner(tool),
+        render=rendering(tool),
     )
 
 
@@ -97,11 +112,11 @@ class BodyRunner:
         return await task
 
     async def _run(self, call: Call, context: CallContext) -> Any:
-        caught = _Caught()
+        threaded = context.early and runs_in_thread(self.tool)
+        threads = early_threads(writes=bool(context.idempotency_key)) if threaded else None
+        caught = _Caught(threads, context.connection)
         copied = intercepted(self.tool, caught)
-        args = call.plain_args()
-        if context.key_parameter:
-            args[context.key_parameter] = context.idempotency_key
+        args = {**call.plain_args(), **context.key}
         answer = await copied.ainvoke({"type": "tool_call", "name": call.tool, "args": args, "id": "early"})
         if caught.error is not None:
             raise caught.error
@@ -109,6 +124,17 @@ class BodyRunner:
             # LangChain answered instead of the body: the arguments did not validate.
             raise ValueError(str(getattr(answer, "content", answer)))
         return caught.value
+
+
+def runs_in_thread(tool: BaseTool) -> bool:
+    """Whether LangChain runs the body on a thread: it has no asynchronous one."""
+    return getattr(tool, "coroutine", None) is None and type(tool)._arun in STOCK_ARUN  # noqa: SLF001 - the tool's own body
+
+
+def only_asynchronous(tool: BaseTool) -> bool:
+    """Whether a synchronous run cannot call it: it has a coroutine and no function."""
+    stock = type(tool)._run in STOCK_RUN  # noqa: SLF001 - the tool's own body
+    return stock and getattr(tool, "func", None) is None and getattr(tool, "coroutine", None) is not None
 
 
 def same_body(one: BaseTool, other: BaseTool) -> bool:
@@ -122,7 +148,7 @@ def same_body(one: BaseTool, other: BaseTool) -> bool:
         return False
     bodies = [(getattr(item, "func", None), getattr(item, "coroutine", None)) for item in (one, other)]
     if any(bodies[0]):
-        return bodies[0] == bodies[1]
+        return bodies[0] == bodies[1] or same_call(one, other)
     try:
         return bool(one == other)
     except Exception:  # noqa: BLE001 - fields that cannot be compared: not known to be the same
@@ -130,23 +156,25 @@ def same_body(one: BaseTool, other: BaseTool) -> bool:
 
 
 class _Caught(Around):
-    """Lets the body run and keeps what it returned or raised."""
+    """Lets the body run and keeps what it returned or raised. `threads`: where a synchronous one runs.
 
-    def __init__(self) -> None:
+    `given` is handed to the body besides its arguments.
+    """
+
+    def __init__(self, threads: Executor | None, given: dict[str, Any]) -> None:
+        self.threads = threads
+        self._given = given
         self.ran = False
         self.value: Any = None
         self.error: Exception | None = None
 
     async def around_async(self, args: dict[str, Any], body: Callable[..., Any]) -> Any:
         try:
-            self.value = await body({})
+            going_on = _contained(body, self._given)
+            self.value = await (_in_thread(going_on) if self.threads is not None else going_on)
         except Exception as error:
             self.error = error
             raise
-        except (SystemExit, KeyboardInterrupt) as error:
-            # As itself it would end the event loop, and with it the run that never asked for this call.
-            self.error = RuntimeError(f"the tool ended with {error!r}")
-            raise self.error from error
         finally:
             self.ran = True
         return self.value
@@ -155,16 +183,32 @@ class _Caught(Around):
         raise AssertionError("the early runner is asynchronous")
 
 
-_HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+async def _contained(body: Callable[..., Any], given: dict[str, Any]) -> Any:
+    try:
+        return await body(given)
+    except (SystemExit, KeyboardInterrupt) as error:
+        # As itself it would end the event loop, and with it the run that never asked for this call.
+        raise RuntimeError(f"the tool ended with {error!r}") from error
 
 
-def _hints(tool: BaseTool) -> dict[str, bool]:
+async def _in_thread(body: Coroutine[Any, Any, Any]) -> Any:
+    """A thread cannot be cancelled: its place is taken until it has ended, whoever gives the call up."""
+    going_on = asyncio.get_running_loop().create_task(body)
+    hold_slot(going_on)
+    going_on.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return await asyncio.shield(going_on)
+
+
+def _hints(tool: BaseTool, served: McpCall | None) -> dict[str, bool]:
     """What an MCP server says of its tool: langchain-mcp-adapters puts the annotations into the metadata.
 
     Only what is a truth value is kept: a server may send anything, and a hint is no more than a claim.
     """
     told = tool.metadata or {}
-    return {name: told[name] for name in _HINTS if isinstance(told.get(name), bool)}
+    nested: Any = told.get("mcp")
+    for step in ("tool", "annotations"):
+        nested = nested.get(step) if isinstance(nested, dict) else None
+    return merged_hints(hints_of(told), hints_of(nested), served.hints if served is not None else {})
 
 
 def _fields(model: object) -> Iterable[str]:

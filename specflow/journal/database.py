@@ -54,12 +54,12 @@ class Database:
         self.url = parse(url)
         self.where = self.url.render_as_string(hide_password=True)
         self.sqlite = self.url.get_backend_name() == "sqlite"
-        self._durability = durability
-        self._busy_seconds = busy_seconds
+        self.durability = durability
+        self.busy_seconds = busy_seconds
         self._stall_seconds = stall_seconds
-        options = self._sqlite_options() if self.sqlite else self._postgres_options()
+        self.options = self._sqlite_options() if self.sqlite else self._postgres_options()
         try:
-            self.engine = sa.create_engine(self.url, poolclass=sa.NullPool, connect_args=options)
+            self.engine = sa.create_engine(self.url, poolclass=sa.NullPool, connect_args=self.options)
         except ImportError as error:
             raise JournalError(
                 f"the driver for {self.url.drivername} is not installed",
@@ -106,10 +106,10 @@ class Database:
             raise JournalError(
                 f"{self.where} is not a file", hint="name one: sqlite:///specflow.db", database=self.where
             )
-        return {"isolation_level": None, "timeout": self._busy_seconds}
+        return {"isolation_level": None, "timeout": self.busy_seconds}
 
     def _postgres_options(self) -> dict[str, Any]:
-        milliseconds = int(self._busy_seconds * 1000)
+        milliseconds = int(self.busy_seconds * 1000)
         # Our statements all find single rows by an index. Plans made while the tables are still empty
         # would scan them instead, and a connection that lives long keeps such plans (a write took 20
         # times as long).
@@ -118,7 +118,7 @@ class Database:
         # locked against whoever takes them over. And a machine that is gone is noticed by the server.
         settings += f" -c idle_in_transaction_session_timeout={max(1, int(self._stall_seconds * 1000))}"
         settings += " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
-        if self._durability == "process":
+        if self.durability == "process":
             settings += " -c synchronous_commit=off"
         defaults = {
             "application_name": "specflow",
@@ -132,8 +132,8 @@ class Database:
         }
         return {name: value for name, value in defaults.items() if name not in self.url.query}
 
-    def connect(self) -> Connection:
-        """A new connection, for one thread.
+    def connect(self, engine: sa.Engine | None = None) -> Connection:
+        """A new connection, for one thread at a time; `engine` makes it, if it is not to be the usual one.
 
         Raises:
             JournalError: saying why not.
@@ -147,11 +147,11 @@ class Database:
                     hint="create it, or name another file",
                     database=self.where,
                 )
-            connection = Connection(self, self.engine.raw_connection())
+            connection = Connection(self, (engine or self.engine).raw_connection())
             with self._gate:
                 self._made.add(connection)
             if self.sqlite:
-                connection.set_up_sqlite(full=self._durability == "power")
+                connection.set_up_sqlite(full=self.durability == "power")
             return connection
 
     def cut(self, after: float) -> None:
@@ -199,6 +199,11 @@ class Connection:
         self._cursor = raw.cursor()
         self._since: float | None = None
         self._gate = threading.Lock()
+
+    @property
+    def raw(self) -> PoolProxiedConnection:
+        """The same, for SQLAlchemy."""
+        return self._raw
 
     def set_up_sqlite(self, *, full: bool) -> None:
         """Settings that a connection does not inherit from the file."""

@@ -25,10 +25,16 @@ class EventKind(StrEnum):
     TURN_ENDED = "turn_ended"
     PROPOSED = "proposed"
     WITHHELD = "withheld"
+    RETRACTED = "retracted"
     LAUNCHED = "launched"
     RUN_STARTED = "run_started"
     RUN_ENDED = "run_ended"
     RESOLVED = "resolved"
+    VERIFIED = "verified"
+    DIVERGED = "diverged"
+    BRANCH_OPENED = "branch_opened"
+    BRANCH_DECIDED = "branch_decided"
+    MODEL_CALL_RESOLVED = "model_call_resolved"
     CALL_STARTED = "call_started"
     CALL_ENDED = "call_ended"
     CONFIRMATION_ASKED = "confirmation_asked"
@@ -36,6 +42,7 @@ class EventKind(StrEnum):
     COMPENSATION_STARTED = "compensation_started"
     COMPENSATION_ENDED = "compensation_ended"
     SETTLED = "settled"
+    CONVERSATION_BRANCHED = "conversation_branched"
 
 
 class Outcomes(StrEnum):
@@ -56,23 +63,34 @@ class CallEvent:
 
     `turn_id` joins what one model call started; `speculation_id` joins an early run with the real
     call that adopted it; `call_id` is one real call (tool_call_id and more). Which ids and facts are
-    there depends on `kind`; absent ones are empty. Facts in seconds: `runway`, `saved`, `wasted`.
+    there depends on `kind`; absent ones are empty. Facts in seconds: `runway`, `saved`, `wasted`; `result` is
+    what a policy reads of what the tool returned, as it is: neither redacted nor a copy.
+    `branch_id` is the hypothesis that an early call is done under, or that is opened or decided (of those
+    about a pending call's result), `parent_id` the one above it.
+    `group` is that of the conversation in a canary (`canary` or `control`). `key` is that under which a
+    call is looked up: equal keys are one call. `misfire` says what was wrong with a speculation that ended
+    without being adopted (see `speculation.misfire`), as far as it was known then.
     """
 
     kind: EventKind
     at: float
     session_id: str = ""
     thread: str = ""
+    group: str = ""
     turn_id: str = ""
     speculation_id: str = ""
     call_id: str = ""
     effect_id: str = ""
+    branch_id: str = ""
+    parent_id: str = ""
     call: Call | None = None
     candidate: Candidate | None = None
     verdict: Verdict | None = None
     outcome: str = ""
     cause: str = ""
     error: str = ""
+    key: str = ""
+    misfire: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 

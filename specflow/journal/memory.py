@@ -13,7 +13,7 @@ from typing import Any
 from specflow.errors import JournalError
 from specflow.journal import rules
 from specflow.journal.claims import mode, wanted
-from specflow.journal.memory_orphans import MemoryOrphans
+from specflow.journal.memory_branches import MemoryBranches
 from specflow.journal.record import (
     BranchRow,
     DependencyRow,
@@ -26,14 +26,14 @@ from specflow.journal.record import (
     VerifyPlan,
 )
 from specflow.journal.session_operations import already_decided, branch_open, not_at_rest
-from specflow.journal.text import dump, identifiers, load, note
+from specflow.journal.text import dump, load, note
 from specflow.lifecycle import RESTING, BranchState, SessionState, Stage
 from specflow.sealing.sealed import Sealed
 
 _SHARED = {field.name for field in fields(Intent)} & {field.name for field in fields(EffectRow)}
 
 
-class MemoryJournal(MemoryOrphans):
+class MemoryJournal(MemoryBranches):
     """`specflow.journal.port.Journal` without a database, for tests and for runs that risk nothing.
 
     All of it is gone with the process: nothing can be recovered.
@@ -126,7 +126,10 @@ class MemoryJournal(MemoryOrphans):
         want = wanted(intent)
         needs = self._grant(session, intent, want) if want is not None else ()
         self._check_ground(lease, intent)
+        spent = self._spent(intent)
         self._refuse_twins(session, intent)
+        if spent is not None:
+            self._approvals[spent.approval_id] = spent
         now, seq = self._clock.wall(), 1 + max((row.seq for row in self._of(lease.session_id)), default=0)
         state = BranchState.OPEN if intent.adopted_by is None else BranchState.CONFIRMED
         decided, cause = state is BranchState.CONFIRMED, note(intent.cause)
@@ -148,6 +151,7 @@ class MemoryJournal(MemoryOrphans):
             "reasons": tuple(intent.reasons),
             "traceparent": note(intent.traceparent),
             "before": before,
+            "moment": note(intent.moment),
             "sealed": dict(intent.sealed),
         }
         self._effects[intent.effect_id] = EffectRow(
@@ -176,12 +180,14 @@ class MemoryJournal(MemoryOrphans):
         self._event(lease, intent.effect_id, "", Stage.INTENDED, cause=cause)
         return seq
 
-    async def record(self, lease: Lease, effect_id: str, outcome: Outcome) -> bool:
+    async def record(self, lease: Lease, effect_id: str, outcome: Outcome, *, rev: int | None = None) -> bool:
         rules.check_outcome(outcome)
         result = load(dump(outcome.result, "the tool's result"))
         self._guard(lease)
         row = self._mine(lease, effect_id)
         if row is None or row.stage not in rules.record_sources(outcome.stage):
+            return False
+        if rev is not None and rules.repeated_since(row.stage, row.rev, rev):
             return False
         self._shift(
             lease,
@@ -195,41 +201,16 @@ class MemoryJournal(MemoryOrphans):
         )
         return True
 
-    async def adopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
-        identifiers((("adopted_by", adopted_by),))
-        self._guard(lease)
-        row = self._mine(lease, effect_id)
-        if row is None or row.adopted_by is not None or row.stage not in rules.ADOPTABLE:
+    async def repeat(self, lease: Lease, effect_id: str, *, rev: int, call_deadline: float) -> bool:
+        session, row = self._guard(lease), self._mine(lease, effect_id)
+        if row is None:
             return False
-        if self._adopter(adopted_by) is not None or self._undecided_below(row):
+        branch = self._branches[row.branch_id].state
+        if not rules.may_repeat(row.stage, row.rev == rev, branch, session.decision):
             return False
-        facts = {"effect_id": effect_id, "adopted_by": adopted_by}
-        if not self._decide(lease, row.branch_id, BranchState.CONFIRMED, "adopted", facts):
-            return False
-        self._effects[effect_id] = replace(row, adopted_by=adopted_by, updated_at=self._clock.wall())
-        return True
-
-    async def abort(self, lease: Lease, branch_id: str, cause: str) -> bool:
-        self._guard(lease)
-        if not self._decide(lease, branch_id, BranchState.ABORTED, note(cause), {}):
-            return False
-        lost = [branch_id]
-        while lost:
-            below = lost.pop(0)
-            cause, state = f"lost with {below}", BranchState.ABORTED
-            lost += [one for one in self._resting_on(below) if self._decide(lease, one, state, cause, {})]
-        return True
-
-    def _decide(
-        self, lease: Lease, branch_id: str, state: BranchState, cause: str, facts: Mapping[str, Any]
-    ) -> bool:
-        branch = self._branches.get(branch_id)
-        if branch is None or branch.session_id != lease.session_id or branch.state is not BranchState.OPEN:
-            return False
-        self._branches[branch_id] = replace(
-            branch, state=state, cause=cause, decided_at=self._clock.wall(), decided_fence=lease.fence
-        )
-        self._event(lease, branch_id, BranchState.OPEN, state, cause=cause, facts=facts)
+        rules.check_repetition(effect_id, row.call_deadline, call_deadline, keyed=row.keyed)
+        facts = {"call_deadline": call_deadline}
+        self._shift(lease, row, Stage.INTENDED, cause=rules.AGAIN, facts=facts, call_deadline=call_deadline)
         return True
 
     async def move(

@@ -10,7 +10,9 @@ from typing import Any
 from specflow.clock import Clock
 from specflow.effects.claim import tool_claim
 from specflow.errors import JournalError
-from specflow.journal import rules
+from specflow.journal import cover, rules
+from specflow.journal.approval import Approval
+from specflow.journal.call_transactions import WithoutTransactions
 from specflow.journal.claims import SHARED, Holder, Wanted, grant, is_live
 from specflow.journal.operations import already_there
 from specflow.journal.owner import known_dead
@@ -23,6 +25,7 @@ from specflow.journal.record import (
     Intent,
     Lease,
     PredictionRow,
+    Readoption,
     SessionRow,
     Snapshot,
 )
@@ -30,7 +33,7 @@ from specflow.journal.text import note
 from specflow.lifecycle import RESTING, BranchState, SessionState, Stage
 
 
-class MemoryRows:
+class MemoryRows(WithoutTransactions):
     """State and queries of `MemoryJournal`; what is read back is the reader's own copy."""
 
     def __init__(
@@ -49,9 +52,10 @@ class MemoryRows:
         self._events: list[EventRow] = []
         self._predictions: dict[str, PredictionRow] = {}
         self._dependencies: dict[tuple[str, str], DependencyRow] = {}
-        self._readoptions: dict[str, tuple[str, str]] = {}
-        """By the identity of a later call: the effect, and the session that asked for it again."""
+        self._readoptions: dict[str, Readoption] = {}
+        """By the identity of a later call."""
         self._claims: dict[tuple[str, str], ClaimRow] = {}
+        self._approvals: dict[str, Approval] = {}
         self._closed = False
 
     async def active_sessions(self, thread: str | None = None) -> tuple[SessionRow, ...]:
@@ -126,6 +130,9 @@ class MemoryRows:
         texts = {name: note(value) for name, value in texts.items() if isinstance(value, str)}
         self._predictions[prediction.speculation_id] = replace(prediction, **texts)
 
+    async def predictions(self, most: int) -> tuple[PredictionRow, ...]:
+        return (await self.snapshot()).predictions[-most:]
+
     async def snapshot(self) -> Snapshot:
         self._check_open()
         found = Snapshot(
@@ -138,8 +145,12 @@ class MemoryRows:
             ),
             dependencies=tuple(self._dependencies[key] for key in sorted(self._dependencies)),
             claims=tuple(self._claims[key] for key in sorted(self._claims)),
+            approvals=self._asked(),
         )
         return copy.deepcopy(found)
+
+    def _asked(self) -> tuple[Approval, ...]:
+        return tuple(sorted(self._approvals.values(), key=lambda row: (row.asked_at, row.approval_id)))
 
     async def aclose(self) -> None:
         self._closed = True
@@ -184,7 +195,7 @@ class MemoryRows:
     def _adopter(self, adopted_by: str) -> EffectRow | None:
         again = self._readoptions.get(adopted_by)
         if again is not None:
-            return self._effects[again[0]]
+            return self._effects[again.effect_id]
         return next((row for row in self._effects.values() if row.adopted_by == adopted_by), None)
 
     def _key(self, row: EffectRow) -> tuple[str, str, str]:
@@ -238,21 +249,13 @@ class MemoryRows:
             row = self._mine(lease, other)
             state = None if row is None else self._branches[row.branch_id].state
             rules.check_ground(intent, f"effect {other}", state)
+            if row is not None and state is not None and other == cover.base_of(intent.undo):
+                patched = self._is_patched(other)
+                cover.check_base(intent, row.stage, cover.base_of(row.undo), patched, state)
 
-    def _undecided_below(self, row: EffectRow) -> bool:
-        """Whether the branch above it, or an effect that it builds on, is not confirmed."""
-        below = [self._effects[needs].branch_id for one, needs in self._dependencies if one == row.effect_id]
-        above = self._branches[row.branch_id].parent_id
-        grounds = [*below, above] if above is not None else below
-        return any(self._branches[ground].state is not BranchState.CONFIRMED for ground in grounds)
-
-    def _resting_on(self, branch_id: str) -> list[str]:
-        """Branches right below this one, and those of effects that build on its effect."""
-        children = {row.branch_id for row in self._branches.values() if row.parent_id == branch_id}
-        for one, needs in self._dependencies:
-            if self._effects[needs].branch_id == branch_id:
-                children.add(self._effects[one].branch_id)
-        return sorted(children)
+    def _is_patched(self, effect_id: str) -> bool:
+        above = (self._effects[one] for one, needs in self._dependencies if needs == effect_id)
+        return any(cover.base_of(row.undo) == effect_id for row in above)
 
     def _shift(
         self,

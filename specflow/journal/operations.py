@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from specflow.errors import JournalError
-from specflow.journal import claiming, rows, rules
+from specflow.journal import claiming, cover, rows, rules
 from specflow.journal.claims import Holder, Wanted, grant, granted, wanted
 from specflow.journal.envelope import pack
 from specflow.journal.prepared import Values
 from specflow.journal.record import Intent, Lease, Outcome, PredictionRow
+from specflow.journal.spending import spend
 from specflow.journal.text import dump, note
 from specflow.journal.transaction import Transaction
 from specflow.lifecycle import BranchState, Stage
@@ -107,13 +108,14 @@ class Intend:
     @property
     def linked(self) -> bool:
         """Whether it rests on other rows, which are to be looked at first."""
-        return bool(self.intent.depends_on or self.intent.parent_id)
+        return bool(self.intent.depends_on or self.intent.parent_id or self.intent.consent)
 
     def apply(self, tx: Transaction) -> int:
         want = self.wanted
         needs = self.grant(tx, claiming.held(tx, [want])) if want is not None else ()
         branch, effect, seq = self.values(tx)
         self._check_ground(tx)
+        spend(tx, self.intent)
         tx.run(tx.statements.insert_branch, branch)
         tx.run(tx.statements.insert_effect, effect)
         tx.many(tx.statements.insert_dependency, rows.dependencies(self.intent, needs))
@@ -131,6 +133,10 @@ class Intend:
             query = {"w_effect_id": other, "w_session_id": session_id}
             found = tx.fetch(tx.statements.standing, query)
             rules.check_ground(intent, f"effect {other}", found[0][2] if found else None)
+            if other == cover.base_of(intent.undo):
+                stage, _, state, *_, undo = found[0]
+                own = cover.base_of(rows.undo_of(undo))
+                cover.check_base(intent, stage, own, is_patched(tx, other), state)
 
     def conflict(self, tx: Transaction) -> int:
         intent = self.intent
@@ -149,6 +155,12 @@ class Intend:
             if tx.fetch(statement, values):
                 raise already_there(intent, what)
         raise foreign_constraint(self)
+
+
+def is_patched(tx: Transaction, effect_id: str) -> bool:
+    """Whether another effect amends this one."""
+    above = tx.fetch(tx.statements.built_on, {"w_needs_id": effect_id})
+    return any(cover.base_of(rows.undo_of(undo)) == effect_id for (undo,) in above)
 
 
 def already_there(intent: Intent, what: str) -> JournalError:
@@ -220,7 +232,7 @@ class Move:
         found = tx.fetch(tx.statements.standing, mine)
         if not found or found[0][0] != self.source:
             return False
-        _stage, _branch_id, state, _adopted_by, comp_key = found[0]
+        _stage, _branch_id, state, _adopted_by, comp_key, _undo = found[0]
         branch = BranchState(state)
         rules.check_branch(self.effect_id, self.source, self.target, branch, decision, self.cause)
         rules.check_comp_key(self.effect_id, comp_key, self.comp_key)

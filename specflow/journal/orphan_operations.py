@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from specflow.journal.operations import Move, Unconstrained
+from specflow.journal.cover import base_of
+from specflow.journal.operations import Move, Unconstrained, is_patched
 from specflow.journal.record import Lease
-from specflow.journal.rules import ORPHANED
+from specflow.journal.rows import undo_of
 from specflow.journal.session_operations import Token, nobody, take
+from specflow.journal.text import note
 from specflow.journal.transaction import Transaction
 from specflow.lifecycle import BranchState, SessionState, Stage
 
@@ -19,6 +21,7 @@ class Readopt:
     lease: Lease
     effect_id: str
     adopted_by: str
+    moment: str = ""
 
     def apply(self, tx: Transaction) -> bool:
         lease = self.lease
@@ -26,7 +29,8 @@ class Readopt:
         found = tx.fetch(tx.statements.kept, {"w_effect_id": self.effect_id, "w_tenant": standing.tenant})
         if not found or not stands(found[0][0], found[0][1]):
             return False
-        if tx.fetch(tx.statements.adopter, {"w_adopted_by": self.adopted_by}):
+        taken = tx.fetch(tx.statements.adopter, {"w_adopted_by": self.adopted_by})
+        if taken or is_patched(tx, self.effect_id):
             return False
         values = {
             "adopted_by": self.adopted_by,
@@ -34,6 +38,7 @@ class Readopt:
             "session_id": lease.session_id,
             "at": tx.now,
             "fence": lease.fence,
+            "moment": note(self.moment),
         }
         tx.run(tx.statements.insert_readoption, values)
         return True
@@ -50,6 +55,7 @@ class Condemn(Unconstrained):
     lease: Lease
     effect_ids: tuple[str, ...]
     seen: frozenset[str]
+    cause: str
     lease_seconds: float
     presence: Token = nobody
 
@@ -58,8 +64,14 @@ class Condemn(Unconstrained):
         leases: dict[str, Lease] = {}
         for effect_id in self.effect_ids:
             found = tx.fetch(tx.statements.kept, {"w_effect_id": effect_id, "w_tenant": tenant})
-            if found and found[0][0] == Stage.COMMITTED and not self._adopted_since(tx, effect_id):
-                self._condemn(tx, effect_id, found[0][2], leases)
+            if not found or found[0][0] != Stage.COMMITTED or self._adopted_since(tx, effect_id):
+                continue
+            if is_patched(tx, effect_id):
+                continue
+            self._condemn(tx, effect_id, found[0][2], leases)
+            if (base := base_of(undo_of(found[0][3]))) and found[0][2] in leases:
+                # INVARIANT: I16, a patch and its base are taken back together.
+                self._condemn(tx, base, found[0][2], leases)
         return tuple(leases.values())
 
     def _adopted_since(self, tx: Transaction, effect_id: str) -> bool:
@@ -72,11 +84,11 @@ class Condemn(Unconstrained):
             if standing is None or standing.state is SessionState.ACTIVE:
                 return  # somebody is at work in it
             owner, token = self.lease.owner, self.presence()
-            lease = take(tx, session_id, standing, owner, self.lease_seconds, token, cause=ORPHANED)
+            lease = take(tx, session_id, standing, owner, self.lease_seconds, token, cause=self.cause)
             leases[session_id] = lease
         source, target = Stage.COMMITTED, Stage.COMPENSATING
         moving = Move(
-            lease=leases[session_id], effect_id=effect_id, source=source, target=target, cause=ORPHANED
+            lease=leases[session_id], effect_id=effect_id, source=source, target=target, cause=self.cause
         )
         moving.apply(tx)
 

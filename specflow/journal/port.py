@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from specflow.journal.after_call import AfterCall
+from specflow.journal.approval import Approval
 from specflow.journal.record import (
     EffectRow,
     Intent,
@@ -19,11 +21,33 @@ from specflow.journal.record import (
     SessionRow,
     Snapshot,
 )
-from specflow.lifecycle import Stage
+from specflow.journal.rules import ORPHANED
+from specflow.lifecycle import ApprovalState, Stage
 from specflow.sealing.sealed import Sealed
 
 
-class Journal(Protocol):
+class Transaction(Protocol):
+    """One try of a call whose effect lives in the journal's database; see `CallTransaction`."""
+
+    @property
+    def connection(self) -> Any:
+        """A SQLAlchemy connection for the tool: what is done on it is kept with the outcome, or not."""
+        ...
+
+    async def record(self, outcome: Outcome) -> bool:
+        """As `Journal.record` of the effect, with all of the transaction; and it is over."""
+        ...
+
+    async def move(self, source: Stage, target: Stage, *, cause: str = "") -> bool:
+        """As `Journal.move` of the effect, with all of the transaction; and it is over."""
+        ...
+
+    async def rollback(self) -> None:
+        """Keep nothing; and it is over. Again is harmless."""
+        ...
+
+
+class Journal(AfterCall, Protocol):
     """The durable record of effects.
 
     Every mutating method raises FencedError when the lease is not the newest any more, and
@@ -87,24 +111,44 @@ class Journal(Protocol):
         ...
 
     async def kept_by_run(self, thread: str, run_key: str, *, tenant: str = "") -> tuple[Kept, ...]:
-        """What sessions of this logical run have committed, oldest first; nothing without a `run_key`."""
+        """What sessions of this logical run have committed, oldest first; nothing without a `run_key`.
+
+        A patch and its base are one.
+        """
         ...
 
-    async def readopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
+    async def doubtful_by_run(self, thread: str, run_key: str, *, tenant: str = "") -> tuple[Kept, ...]:
+        """Real calls of this logical run of which nobody knows whether they happened (unknown, or stuck)."""
+        ...
+
+    async def run_taken_back(self, thread: str, run_key: str, *, tenant: str = "") -> bool:
+        """Whether a session of this logical run was decided to take back what it did."""
+        ...
+
+    async def readopt(self, lease: Lease, effect_id: str, adopted_by: str, *, moment: str = "") -> bool:
         """A resumed run, whose checkpoint was lost, asks again for an effect that stands committed: from
         now on `adopted_by` finds it as well. False when it does not stand, when `adopted_by` is taken, or
-        when this session has adopted it already.
+        when this session has adopted it already. The base of a patch is not adopted without it. `moment`
+        is kept beside the name, as that of an intent.
         """
         ...
 
     async def condemn(
-        self, lease: Lease, effect_ids: Sequence[str], *, seen: Collection[str] = ()
+        self,
+        lease: Lease,
+        effect_ids: Sequence[str],
+        *,
+        seen: Collection[str] = (),
+        cause: str = ORPHANED,
     ) -> tuple[Lease, ...]:
-        """Committed effects of closed sessions that the resumed run never asked for: all of them are
-        compensating from now on. Their sessions are active again under the leases returned (fence + 1, same
-        owner as `lease`; their decisions stay), to be settled; recovery goes on with them after a crash.
+        """Committed effects of closed sessions that the resumed run never asked for, or, with `TAKEN_BACK`
+        as the `cause`, of a run that takes back all it did: all of them are compensating from now on.
 
-        Left alone is what was adopted again under a name that is not among `seen`: another run has it.
+        Their sessions are active again under the leases returned (fence + 1, same owner as `lease`; their
+        decisions stay), to be settled; recovery goes on with them after a crash.
+
+        Left alone is what was adopted again under a name that is not among `seen`: another run has it. A
+        patch takes its base along; the base alone is left.
         """
         ...
 
@@ -114,21 +158,62 @@ class Journal(Protocol):
         Raises:
             ClaimedError: an effect of another session of the tenant is undecided on what this one claims
                 (or one of this session is, which is lost); nothing was written, and it may be tried again.
-            JournalError: when the effect, the key or `adopted_by` is already there.
+            ApprovalError: the approval it rests on does not cover it; nothing was written.
+            JournalError: when the effect, the key or `adopted_by` is already there, or what it amends is not
+                there to be amended.
         """
         ...
 
-    async def record(self, lease: Lease, effect_id: str, outcome: Outcome) -> bool:
-        """Compare-and-set intended (or unknown, which is resolved) -> outcome.stage.
+    async def ask(self, question: Approval) -> Approval:
+        """Put on record what a person is asked, before it is shown; returns what stands.
 
-        False: the effect was in neither stage.
+        A question that is there already (a node that ran again asks the same) stays as it was first asked.
+        Needs no session: the question outlives it.
         """
         ...
 
-    async def adopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
+    async def decide(
+        self, approval_id: str, state: ApprovalState, *, decision: str = "", cause: str = "", at: float
+    ) -> bool:
+        """Compare-and-set asked -> refused (a person said no, or answered) or void (none counts any more).
+
+        False: it was decided before, used up by an intent, or never asked.
+        """
+        ...
+
+    async def approval(self, approval_id: str) -> Approval | None:
+        """One question, and what became of it."""
+        ...
+
+    async def open_approvals(self, call_name: str) -> tuple[Approval, ...]:
+        """Questions about one real call that nobody has answered yet, oldest first."""
+        ...
+
+    @property
+    def offers_transactions(self) -> bool:
+        """Whether tools can make their effects in its own database."""
+        ...
+
+    async def transaction(self, lease: Lease, effect_id: str) -> Transaction:
+        """For one try of that effect's call, or of its undo. Raises JournalError where it offers none, or the
+        database cannot be reached.
+        """
+        ...
+
+    async def adopt(self, lease: Lease, effect_id: str, adopted_by: str, *, moment: str = "") -> bool:
         """The one compare-and-set by which an effect commits: its branch open -> confirmed and
         `adopted_by` set. False when the branch was already decided, `adopted_by` is taken, or the branch
-        above it or an effect that it builds on is not confirmed itself.
+        above it or an effect that it builds on is not confirmed itself. A patch, and what has one, is not
+        adopted alone. `moment` is kept beside the name, as that of an intent.
+        """
+        ...
+
+    async def adopt_patched(
+        self, lease: Lease, effect_id: str, patch_id: str, adopted_by: str, *, moment: str = ""
+    ) -> bool:
+        """The same compare-and-set for an effect and its patch (`UndoPlan.covered_by`), both of them done:
+        both commit, or neither does. `adopted_by` leads to the patch; the base is adopted under that name
+        with `cover.BASE` behind it.
         """
         ...
 
@@ -189,6 +274,10 @@ class Journal(Protocol):
 
     async def open_branches(self, session_id: str) -> tuple[str, ...]:
         """Ids of the session's undecided branches."""
+        ...
+
+    async def predictions(self, most: int) -> tuple[PredictionRow, ...]:
+        """How the last `most` (1 or more) speculations ended that are on record, the oldest of them first."""
         ...
 
     def note(self, prediction: PredictionRow) -> None:

@@ -107,3 +107,7 @@ def _as_it_is(row: Row) -> Any:
 
 def _with_names(columns: Sequence[str], row: Row) -> Any:
     return dict(zip(columns, row, strict=True))
+
+
+Ready = Callable[[sa.ClauseElement], Prepared]
+"""Compiles a statement for the dialect at hand."""

@@ -39,7 +39,8 @@ class Pruned:
 
 
 def prune(url: str, *, older_than_days: float, now: float, dry_run: bool = False) -> Pruned:
-    """Delete closed sessions whose last event is older, with everything under them.
+    """Delete closed sessions whose last event is older, with everything under them; and predictions as old of
+    sessions that left nothing else.
 
     A session that is active, or in which something is stuck or not at rest, stays whatever its age.
     `now` is seconds since the epoch. With `dry_run` nothing is deleted, only counted.
@@ -59,7 +60,11 @@ def prune(url: str, *, older_than_days: float, now: float, dry_run: bool = False
                 step = _step(connection, before, None if dry_run else AT_ONCE, delete=not dry_run)
             total += step
             if dry_run or step.sessions == 0:
-                return total
+                break
+        with database.engine.begin() as connection:
+            if not dry_run:
+                _unanswered(connection, before)
+            return total + Pruned(predictions=_alone(connection, before, delete=not dry_run))
 
 
 def _step(connection: sa.Connection, before: float, most: int | None, *, delete: bool) -> Pruned:
@@ -89,6 +94,7 @@ def _step(connection: sa.Connection, before: float, most: int | None, *, delete:
         named = sa.or_(r.c.effect_id.in_(effects), r.c.session_id.in_(ids))
         connection.execute(sa.delete(r).where(named))
         connection.execute(sa.delete(t.claim).where(t.claim.c.effect_id.in_(effects)))
+        connection.execute(sa.delete(t.approval).where(t.approval.c.effect_id.in_(effects)))
     counts: dict[str, int] = {}
     # Children before parents, as the foreign keys want it.
     for name, table in (
@@ -100,6 +106,22 @@ def _step(connection: sa.Connection, before: float, most: int | None, *, delete:
     ):
         counts[name] = sum(_each(connection, table, ids, delete=delete))
     return Pruned(**counts)
+
+
+def _alone(connection: sa.Connection, before: float, *, delete: bool) -> int:
+    """Predictions of sessions that did nothing else: the journal knows none of them that could be closed."""
+    p = t.prediction
+    known = sa.select(t.session.c.session_id).where(t.session.c.session_id == p.c.session_id)
+    mine = sa.and_(p.c.at < before, ~known.exists())
+    if delete:
+        return connection.execute(sa.delete(p).where(mine)).rowcount
+    return connection.scalars(sa.select(sa.func.count()).select_from(p).where(mine)).one()
+
+
+def _unanswered(connection: sa.Connection, before: float) -> None:
+    """Questions that were refused, or that nobody can answer in time any more."""
+    a = t.approval
+    connection.execute(sa.delete(a).where(a.c.effect_id.is_(None), a.c.expires_at < before))
 
 
 def _each(connection: sa.Connection, table: sa.Table, ids: list[str], *, delete: bool) -> list[int]:

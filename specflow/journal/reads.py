@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeVar
@@ -15,10 +15,15 @@ from specflow.errors import JournalError
 from specflow.journal import rows
 from specflow.journal import tables as t
 from specflow.journal.absence import Absences, absent, overdue
+from specflow.journal.approval import Approval
+from specflow.journal.approval_statements import ApprovalStatements
+from specflow.journal.cover import paired
 from specflow.journal.database import Connection, Database
 from specflow.journal.prepared import Prepared
-from specflow.journal.record import EffectRow, Kept, SessionRow, Snapshot
+from specflow.journal.record import EffectRow, Kept, PredictionRow, SessionRow, Snapshot
+from specflow.journal.rules import SAGA_ABORTED
 from specflow.journal.schema import prepare
+from specflow.journal.spending import approval_row
 from specflow.journal.statements import constant, database_clock
 from specflow.journal.transaction import Transaction
 from specflow.lifecycle import BranchState, SessionState, Stage
@@ -29,7 +34,7 @@ T = TypeVar("T")
 class Queries:
     """The queries, compiled for one database."""
 
-    SEVERAL = frozenset({"snapshot", "kept_by_run", "adopted"})
+    SEVERAL = frozenset({"snapshot", "kept_by_run", "doubtful_by_run", "adopted"})
     """Those of more than one statement, which have to see the same state."""
 
     def __init__(self, database: Database) -> None:
@@ -39,26 +44,12 @@ class Queries:
         def given(name: str) -> sa.BindParameter[str]:
             return sa.bindparam(name, type_=sa.Text)
 
-        e, b, s = t.effect, t.branch, t.session
+        e, b, s, r = t.effect, t.branch, t.session, t.readoption
+        self._of_runs(ready)
         self._effect = ready(sa.select(e).where(e.c.effect_id == given("effect_id")))
-        r = t.readoption
         again = sa.select(r.c.effect_id).where(r.c.adopted_by == given("adopted_by"))
         self._adopted = ready(sa.select(e).where(e.c.adopted_by == given("adopted_by")))
         self._readopted = ready(sa.select(e).where(e.c.effect_id == again.scalar_subquery()))
-        of_run = sa.and_(
-            s.c.tenant == given("tenant"),
-            s.c.thread == given("thread"),
-            s.c.run_key == given("run_key"),
-            s.c.run_key != sa.literal_column("''"),
-        )
-        confirmed = sa.and_(e.c.stage == constant(Stage.DONE), b.c.state == constant(BranchState.CONFIRMED))
-        standing = sa.or_(e.c.stage == constant(Stage.COMMITTED), confirmed)
-        kept = sa.select(e).join(s, s.c.session_id == e.c.session_id)
-        kept = kept.join(b, b.c.branch_id == e.c.branch_id).where(of_run, standing)
-        self._kept = ready(kept.order_by(s.c.created_at, s.c.session_id, e.c.seq))
-        names = sa.select(r.c.effect_id, r.c.adopted_by).join(e, e.c.effect_id == r.c.effect_id)
-        names = names.join(s, s.c.session_id == e.c.session_id).where(of_run)
-        self._names = ready(names.order_by(r.c.at, r.c.adopted_by))
         live = sa.text(t.LIVE)
         self._unsettled = ready(
             sa.select(e).where(e.c.session_id == given("session_id"), live).order_by(e.c.seq.desc())
@@ -83,9 +74,8 @@ class Queries:
         active = sa.select(s).where(s.c.state == constant(SessionState.ACTIVE))
         oldest = (s.c.created_at, s.c.session_id)
         self._active = ready(active.order_by(*oldest))
-        postgres = not database.sqlite
-        ended = overdue(database_clock(database.engine.dialect), young=postgres)
-        missing = absent() if postgres else sa.false()
+        ended = overdue(database_clock(database.engine.dialect), young=not database.sqlite)
+        missing = sa.false() if database.sqlite else absent()
         self._watched = ready(active.add_columns(ended, missing).order_by(*oldest))
         self._active_of = ready(active.where(s.c.thread == given("thread")).order_by(*oldest))
         self._sessions = ready(sa.select(s).order_by(*oldest))
@@ -94,9 +84,44 @@ class Queries:
         self._events = ready(sa.select(t.event).order_by(t.event.c.seq))
         p = t.prediction
         self._predictions = ready(sa.select(p).order_by(p.c.at, p.c.speculation_id))
-        c = t.claim
-        self._claims = ready(sa.select(c).order_by(c.c.effect_id, c.c.resource))
+        newest = sa.select(p).order_by(p.c.at.desc(), p.c.speculation_id.desc())
+        # As text: SQLAlchemy's own adds an OFFSET on SQLite.
+        self._newest = ready(newest.suffix_with(sa.text("LIMIT :most")))
+        self._claims = ready(sa.select(t.claim).order_by(t.claim.c.effect_id, t.claim.c.resource))
         self._dependencies = ready(sa.select(d).order_by(d.c.effect_id, d.c.needs_id))
+        self._approvals = ApprovalStatements(ready)
+
+    def _of_runs(self, ready: Callable[[sa.ClauseElement], Prepared]) -> None:
+        def given(name: str) -> sa.BindParameter[str]:
+            return sa.bindparam(name, type_=sa.Text)
+
+        e, b, s, r = t.effect, t.branch, t.session, t.readoption
+        of_run = sa.and_(
+            s.c.tenant == given("tenant"),
+            s.c.thread == given("thread"),
+            s.c.run_key == given("run_key"),
+            s.c.run_key != sa.literal_column("''"),
+        )
+        confirmed = sa.and_(e.c.stage == constant(Stage.DONE), b.c.state == constant(BranchState.CONFIRMED))
+        standing = sa.or_(e.c.stage == constant(Stage.COMMITTED), confirmed)
+        kept = (
+            sa.select(e)
+            .join(s, s.c.session_id == e.c.session_id)
+            .join(b, b.c.branch_id == e.c.branch_id)
+            .where(of_run, standing)
+        )
+        oldest_first = (s.c.created_at, s.c.session_id, e.c.seq)
+        self._kept = ready(kept.order_by(*oldest_first))
+        doubt = sa.or_(e.c.stage == constant(Stage.UNKNOWN), e.c.stage == constant(Stage.STUCK))
+        doubtful = sa.select(e).join(s, s.c.session_id == e.c.session_id)
+        doubtful = doubtful.where(of_run, doubt, e.c.adopted_by.is_not(None))
+        self._doubtful = ready(doubtful.order_by(*oldest_first))
+        back = s.c.decision == constant(SAGA_ABORTED)
+        self._taken_back = ready(sa.select(s.c.session_id).where(of_run, back))
+        names = sa.select(r.c.effect_id, r.c.adopted_by, r.c.moment)
+        names = names.join(e, e.c.effect_id == r.c.effect_id)
+        names = names.join(s, s.c.session_id == e.c.session_id).where(of_run)
+        self._names = ready(names.order_by(r.c.at, r.c.adopted_by))
 
     def effect(self, tx: Transaction, effect_id: str) -> EffectRow | None:
         found = tx.fetch(self._effect, {"effect_id": effect_id})
@@ -108,15 +133,33 @@ class Queries:
         return rows.effect_row(found[0]) if found else None
 
     def kept_by_run(self, tx: Transaction, thread: str, run_key: str, tenant: str) -> tuple[Kept, ...]:
+        return paired(self._named(tx, self._kept, thread, run_key, tenant))
+
+    def doubtful_by_run(self, tx: Transaction, thread: str, run_key: str, tenant: str) -> tuple[Kept, ...]:
+        return tuple(self._named(tx, self._doubtful, thread, run_key, tenant))
+
+    def _named(
+        self, tx: Transaction, query: Prepared, thread: str, run_key: str, tenant: str
+    ) -> Iterator[Kept]:
         run = {"thread": thread, "run_key": run_key, "tenant": tenant}
-        names: dict[str, list[str]] = {}
-        for effect_id, adopted_by in tx.fetch(self._names, run):
-            names.setdefault(str(effect_id), []).append(str(adopted_by))
-        found = map(rows.effect_row, tx.fetch(self._kept, run))
-        return tuple(
-            Kept(effect=row, identities=(row.adopted_by or "", *names.get(row.effect_id, ())))
-            for row in found
-        )
+        names: dict[str, list[tuple[str, str]]] = {}
+        for effect_id, adopted_by, moment in tx.fetch(self._names, run):
+            names.setdefault(str(effect_id), []).append((str(adopted_by), str(moment)))
+        for row in map(rows.effect_row, tx.fetch(query, run)):
+            every = [(row.adopted_by or "", row.moment), *names.get(row.effect_id, ())]
+            identities, moments = zip(*every, strict=True)
+            yield Kept(effect=row, identities=identities, moments=moments)
+
+    def run_taken_back(self, tx: Transaction, thread: str, run_key: str, tenant: str) -> bool:
+        run = {"thread": thread, "run_key": run_key, "tenant": tenant}
+        return bool(tx.fetch(self._taken_back, run))
+
+    def approval(self, tx: Transaction, approval_id: str) -> Approval | None:
+        found = tx.fetch(self._approvals.one, {"w_approval_id": approval_id})
+        return approval_row(found[0]) if found else None
+
+    def open_approvals(self, tx: Transaction, call_name: str) -> tuple[Approval, ...]:
+        return tuple(map(approval_row, tx.fetch(self._approvals.open, {"w_call_name": call_name})))
 
     def unsettled(self, tx: Transaction, session_id: str) -> tuple[EffectRow, ...]:
         return tuple(map(rows.effect_row, tx.fetch(self._unsettled, {"session_id": session_id})))
@@ -162,6 +205,10 @@ class Queries:
             found.setdefault(tool, effect_id)
         return found
 
+    def predictions(self, tx: Transaction, most: int) -> tuple[PredictionRow, ...]:
+        newest = [rows.prediction_row(row) for row in tx.fetch(self._newest, {"most": most})]
+        return tuple(reversed(newest))
+
     def snapshot(self, tx: Transaction) -> Snapshot:
         return Snapshot(
             sessions=tuple(map(rows.session_row, tx.fetch(self._sessions, {}))),
@@ -171,6 +218,7 @@ class Queries:
             predictions=tuple(map(rows.prediction_row, tx.fetch(self._predictions, {}))),
             dependencies=tuple(map(rows.dependency_row, tx.fetch(self._dependencies, {}))),
             claims=tuple(map(rows.claim_row, tx.fetch(self._claims, {}))),
+            approvals=tuple(map(approval_row, tx.fetch(self._approvals.every, {}))),
         )
 
 

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from specflow.effects.kind import EffectClass
+from specflow.journal.approval import Approval, Consent
 from specflow.lifecycle import BranchState, SessionState, Stage
 from specflow.sealing.sealed import Sealed
+
+AGAIN = "~"
+"""Between the identity of a real call and the number of its tries that failed (nothing had happened)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,20 +29,30 @@ class UndoPlan:
     """How to undo an effect, stored by name and text so that another process can do it.
 
     `arguments` maps parameters to CEL text over args, result, key, and before (as far as that is known).
+    `covered_by`: the effect is a patch of that one, its base. The undo of the base undoes both, and this one
+    is taken back without a call of its own (see `specflow.journal.cover`).
     """
 
     tool: str
     arguments: Mapping[str, str]
     succeeded_when: str = ""
     tolerates_missing: bool = False
+    covered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyPlan:
-    """How to ask whether an effect happened, stored by name and text over args and key."""
+    """How to ask whether an effect happened, stored by name and text over args and key.
+
+    Without a `tool`, nobody need be asked: the effect and its outcome are one commit (`IN_ITS_ROW`).
+    """
 
     tool: str
     arguments: Mapping[str, str]
+
+
+IN_ITS_ROW = VerifyPlan(tool="", arguments={})
+"""For a call that is made in the journal's own database: while its row says intended, it has not happened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +70,8 @@ class Intent:
     `before_known` says that it was. `claims` are keys of what it changes, in the form of
     `specflow.effects.claim`: no effect of another session may be undecided on them, and an early call
     builds on those of its own session that are. `inside` are ids of effects of which this one is a part: an
-    agent may be another one's tool. Their claims are not in its way.
+    agent may be another one's tool. Their claims are not in its way. `consent` is the approval it uses up.
+    `moment` is the host's word for where in the conversation the real call was made; only the host reads it.
     """
 
     effect_id: str
@@ -84,7 +99,9 @@ class Intent:
     before_known: bool = False
     claims: tuple[str, ...] = ()
     inside: tuple[str, ...] = ()
+    moment: str = ""
     sealed: Mapping[str, Sealed] = field(default_factory=dict)
+    consent: Consent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +161,13 @@ class EffectRow:
     updated_at: float
     before: Any = None
     before_known: bool = False
+    moment: str = ""
     sealed: Mapping[str, Sealed] = field(default_factory=dict)
+
+    @property
+    def in_journal(self) -> bool:
+        """Whether the effect is made in the journal's own database, in one commit with its outcome."""
+        return self.verify is not None and not self.verify.tool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,11 +258,32 @@ class ClaimRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Readoption:
+    """A further name of a committed effect: the call by which a resumed run has asked for it again."""
+
+    adopted_by: str
+    effect_id: str
+    session_id: str
+    moment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A committed effect, and every real call that it was the answer to (`adopted_by` first)."""
+    """A committed effect, and every real call that it was the answer to (`adopted_by` first).
+
+    Of a patch and its `base`, which are one call, the patch is the `effect`: it has the fingerprint, the
+    names and the result of that call. `moments` tell of each name where in the conversation it was given.
+    """
 
     effect: EffectRow
     identities: tuple[str, ...]
+    moments: tuple[str, ...] = ()
+    base: EffectRow | None = None
+
+    @property
+    def rows(self) -> tuple[EffectRow, ...]:
+        """The effect, and its base: the last one is undone by a call."""
+        return (self.effect,) if self.base is None else (self.effect, self.base)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,3 +297,4 @@ class Snapshot:
     predictions: tuple[PredictionRow, ...] = ()
     dependencies: tuple[DependencyRow, ...] = ()
     claims: tuple[ClaimRow, ...] = ()
+    approvals: tuple[Approval, ...] = ()

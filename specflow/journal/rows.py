@@ -50,7 +50,10 @@ def plan_text(plan: UndoPlan | VerifyPlan | None) -> str | None:
     """A plan as JSON."""
     if plan is None:
         return None
-    return dump({name: getattr(plan, name) for name in _PLAN[type(plan)]}, "the plan")
+    said = {name: getattr(plan, name) for name in _PLAN[type(plan)]}
+    if not said.get("covered_by", True):
+        del said["covered_by"]  # as nearly always: what is not written costs nothing
+    return dump(said, "the plan")
 
 
 _PLAN = {plan: tuple(field.name for field in fields(plan)) for plan in (UndoPlan, VerifyPlan)}
@@ -84,6 +87,7 @@ def effect_values(lease: Lease, intent: Intent) -> dict[str, Any]:
         "reasons": dump(intent.reasons, "the reasons"),
         "traceparent": note(intent.traceparent),
         "before_image": _image(intent),
+        "moment": note(intent.moment),
     }
 
 
@@ -119,7 +123,7 @@ def effect_row(row: Row) -> EffectRow:
     values["stage"] = Stage(values["stage"])
     for name in ("keyed", "redacted", "replayable"):
         values[name] = bool(values[name])
-    values["undo"] = _undo(values["undo"])
+    values["undo"] = undo_of(values["undo"])
     values["verify"] = _verify(values["verify"])
     values["reasons"] = tuple(load(values["reasons"]))
     values["before"] = values.pop("before_image")
@@ -138,12 +142,13 @@ _EFFECT = (
     "effect_class", "fingerprint", "args", "idem_key", "keyed", "redacted", "stage", "result",
     "replayable", "error", "adopted_by", "undo", "verify", "comp_key", "comp_args", "attempts",
     "call_deadline", "not_before", "fence", "rev", "reasons", "traceparent", "created_at", "updated_at",
-    "before_image",
+    "before_image", "moment",
 )  # fmt: skip
 """sf_effect's columns in order; a test compares it with the table."""
 
 
-def _undo(text: str | None) -> UndoPlan | None:
+def undo_of(text: str | None) -> UndoPlan | None:
+    """The undo of an effect from its column."""
     return None if text is None else UndoPlan(**_plain(text))
 
 

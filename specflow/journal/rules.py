@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
+from math import isfinite
 from typing import Protocol
 
 from specflow.effects.kind import EffectClass
 from specflow.errors import FencedError, InvariantError, JournalError
+from specflow.journal.cover import check_cover
 from specflow.journal.record import Intent, Lease, Outcome
 from specflow.journal.tables import DECISIONS
 from specflow.journal.text import identifiers
@@ -48,6 +50,15 @@ SAGA_ABORTED = "saga_aborted"
 
 ORPHANED = "orphaned"
 """The cause of taking back a committed effect that the resumed run, its checkpoint lost, never asked for."""
+
+TAKEN_BACK = "taken back"
+"""The cause of taking back what an earlier session of a run has committed, when the run has failed."""
+
+CONDEMNED = frozenset({ORPHANED, TAKEN_BACK})
+"""Causes for which a committed effect is undone though its own session was completed."""
+
+AGAIN = "again"
+"""The cause of an intent that repeats an unknown call under its own key."""
 
 RECORDED = frozenset({Stage.DONE, Stage.FAILED, Stage.UNKNOWN})
 """Stages a call can end in."""
@@ -103,7 +114,7 @@ def check_intent(intent: Intent) -> None:
     """Refuse an intent that must never be written.
 
     Raises:
-        InvariantError: an early call of a class that may not run early.
+        InvariantError: an early call of a class that may not run early; a patch that could outlive its base.
         JournalError: identifiers that could not be found again.
     """
     identifiers(
@@ -123,6 +134,7 @@ def check_intent(intent: Intent) -> None:
     )
     if intent.effect_id in intent.depends_on:
         raise InvariantError(f"effect {intent.effect_id} cannot depend on itself")
+    check_cover(intent)
     # INVARIANT: I11, what needs a confirmation is never called under an open branch.
     if intent.adopted_by is None and intent.effect in NEVER_EARLY:
         raise InvariantError(f"{intent.tool} is {intent.effect}: it may not be called under an open branch")
@@ -162,9 +174,38 @@ def record_sources(target: Stage) -> tuple[Stage, ...]:
 
 
 def check_move(source: Stage, target: Stage) -> None:
-    """Refuse a move that is not in `lifecycle.MOVES`."""
-    if not may_move(source, target):
+    """Refuse a move that is not in `lifecycle.MOVES`, or is made by `repeat` only."""
+    if not may_move(source, target) or (source, target) == (Stage.UNKNOWN, Stage.INTENDED):
         raise InvariantError(f"an effect cannot go from {source} to {target}")
+
+
+def may_repeat(stage: Stage, same: bool, branch: BranchState, decision: str) -> bool:
+    """Whether an effect may be called once more: it is unknown, and nothing has happened to it since it was
+    read (`same`). What is lost, or is taken back, is only undone.
+    """
+    wanted = branch is BranchState.CONFIRMED and decision != SAGA_ABORTED
+    return stage is Stage.UNKNOWN and same and wanted
+
+
+def check_repetition(effect_id: str, stored: float | None, given: float, *, keyed: bool) -> None:
+    """Refuse a repetition that could be a second effect, or would hide an earlier try.
+
+    Raises:
+        InvariantError: the tool takes no key; or an earlier try may travel for longer than is said.
+    """
+    # INVARIANT: I18, what is called again has the key it had, and is on record until all of it is over.
+    if not keyed:
+        raise InvariantError(f"effect {effect_id} has no key its tool honours: it cannot be called again")
+    if not isfinite(given) or (stored is not None and given < stored):
+        raise InvariantError(f"effect {effect_id} may travel until {stored}: that cannot become {given}")
+
+
+def repeated_since(stage: Stage, now: int, rev: int) -> bool:
+    """Whether a call on record at revision `rev` (intended, or unknown) was repeated up to `now`.
+
+    Between the two it may have come to be unknown; only a repetition makes it intended once more.
+    """
+    return now > rev + (stage is Stage.UNKNOWN)
 
 
 def check_branch(  # noqa: PLR0917 - one question, asked by two journals
@@ -179,8 +220,8 @@ def check_branch(  # noqa: PLR0917 - one question, asked by two journals
     if target is Stage.COMMITTED and branch is not BranchState.CONFIRMED:
         raise InvariantError(f"effect {effect_id} cannot be committed: its branch is {branch}")
     begins = target is Stage.COMPENSATING and source not in {Stage.COMPENSATING, Stage.STUCK}
-    orphaned = source is Stage.COMMITTED and cause == ORPHANED
-    if begins and branch is not BranchState.ABORTED and decision != SAGA_ABORTED and not orphaned:
+    condemned = source is Stage.COMMITTED and cause in CONDEMNED
+    if begins and branch is not BranchState.ABORTED and decision != SAGA_ABORTED and not condemned:
         raise InvariantError(
             f"effect {effect_id} cannot be undone: its branch is {branch}",
             hint="what was adopted is taken back only by its session: decide that saga_aborted first",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import atexit
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from specflow.clock import Clock, SystemClock
 from specflow.journal import operations, rules
 from specflow.journal.absence import ABSENCE_SECONDS, Absences
-from specflow.journal.branch_operations import Abort, Adopt
+from specflow.journal.branch_operations import Abort, Adopt, AdoptPatched
+from specflow.journal.call_transactions import CallTransactions, OffersTransactions
 from specflow.journal.claiming import patiently
 from specflow.journal.database import BUSY_SECONDS, Database, Durability
 from specflow.journal.envelope import pack
@@ -19,7 +20,6 @@ from specflow.journal.orphan_operations import Condemn, Readopt
 from specflow.journal.owner import known_dead
 from specflow.journal.reads import Queries, Reader
 from specflow.journal.record import (
-    EffectRow,
     Intent,
     Kept,
     Lease,
@@ -28,6 +28,8 @@ from specflow.journal.record import (
     SessionRow,
     Snapshot,
 )
+from specflow.journal.repeat_operations import Repeat, record_at
+from specflow.journal.rules import ORPHANED
 from specflow.journal.schema import prepare
 from specflow.journal.session_operations import (
     CloseSession,
@@ -38,18 +40,17 @@ from specflow.journal.session_operations import (
     ReopenSession,
     TakeSession,
 )
+from specflow.journal.sql_approvals import SqlApprovals
 from specflow.journal.text import dump, identifiers
 from specflow.journal.writer import Writer
 from specflow.lifecycle import Stage
 from specflow.sealing.sealed import Sealed
 
-T = TypeVar("T")
-
 LEASE_SECONDS = 30.0
 """How long a session stays with an owner that shows no sign of life."""
 
 
-class SqlJournal:
+class SqlJournal(SqlApprovals, OffersTransactions):
     """`specflow.journal.port.Journal` on SQLite or PostgreSQL; made by `open`.
 
     Methods may be awaited from any event loop and thread of the process that opened it. Cancelling an
@@ -65,13 +66,14 @@ class SqlJournal:
         is_dead: Callable[[str], bool],
         absence_seconds: float,
     ) -> None:
-        self._database = database
+        self.database = database
         self._lease_seconds = lease_seconds
         self._is_dead = is_dead
         self._queries = Queries(database)
         self._reader = Reader(database)
         self._absences = Absences(absence_seconds)
         self._writer = Writer(database, clock, lease_seconds)
+        self._calls = CallTransactions.of(database, clock)
         self._token = self._writer.token
         # A program that ends without closing still writes what it queued.
         atexit.register(self.close)
@@ -117,17 +119,10 @@ class SqlJournal:
         self, session_id: str, *, thread: str, owner: str, tenant: str = "", run_key: str = ""
     ) -> Lease:
         rules.check_session(session_id, thread, owner, tenant, run_key)
-        lease: Lease = await self._writer.ask(
-            OpenSession(
-                session_id=session_id,
-                thread=thread,
-                owner=owner,
-                tenant=tenant,
-                run_key=run_key,
-                lease_seconds=self._lease_seconds,
-                presence=self._token,
-            )
-        )
+        named = {"session_id": session_id, "thread": thread, "tenant": tenant, "run_key": run_key}
+        seconds, token = self._lease_seconds, self._token
+        opening = OpenSession(owner=owner, lease_seconds=seconds, presence=token, **named)
+        lease: Lease = await self._writer.ask(opening)
         return lease
 
     async def take_session(self, session_id: str, *, owner: str, force: bool = False) -> Lease | None:
@@ -149,11 +144,10 @@ class SqlJournal:
 
     async def reopen_session(self, session_id: str, *, owner: str) -> Lease | None:
         rules.check_session(session_id, "", owner, "")
-        lease: Lease | None = await self._writer.ask(
-            ReopenSession(
-                session_id=session_id, owner=owner, lease_seconds=self._lease_seconds, presence=self._token
-            )
+        reopening = ReopenSession(
+            session_id=session_id, owner=owner, lease_seconds=self._lease_seconds, presence=self._token
         )
+        lease: Lease | None = await self._writer.ask(reopening)
         return lease
 
     async def active_sessions(self, thread: str | None = None) -> tuple[SessionRow, ...]:
@@ -179,23 +173,28 @@ class SqlJournal:
     async def kept_by_run(self, thread: str, run_key: str, *, tenant: str = "") -> tuple[Kept, ...]:
         return await self._read(self._queries.kept_by_run, thread, run_key, tenant)
 
-    async def readopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
-        identifiers((("adopted_by", adopted_by),))
-        readopting = Readopt(lease=lease, effect_id=effect_id, adopted_by=adopted_by)
-        return await self._writer.ask(readopting) is True
+    async def run_taken_back(self, thread: str, run_key: str, *, tenant: str = "") -> bool:
+        return await self._read(self._queries.run_taken_back, thread, run_key, tenant)
+
+    async def doubtful_by_run(self, thread: str, run_key: str, *, tenant: str = "") -> tuple[Kept, ...]:
+        return await self._read(self._queries.doubtful_by_run, thread, run_key, tenant)
+
+    async def readopt(self, lease: Lease, effect_id: str, adopted_by: str, *, moment: str = "") -> bool:
+        again = Readopt(lease=lease, effect_id=effect_id, adopted_by=adopted_by, moment=moment)
+        return await self._named(again)
 
     async def condemn(
-        self, lease: Lease, effect_ids: Sequence[str], *, seen: Collection[str] = ()
+        self, lease: Lease, effect_ids: Sequence[str], *, seen: Collection[str] = (), cause: str = ORPHANED
     ) -> tuple[Lease, ...]:
-        leases: tuple[Lease, ...] = await self._writer.ask(
-            Condemn(
-                lease=lease,
-                effect_ids=tuple(effect_ids),
-                seen=frozenset(seen),
-                lease_seconds=self._lease_seconds,
-                presence=self._token,
-            )
+        condemning = Condemn(
+            lease=lease,
+            effect_ids=tuple(effect_ids),
+            seen=frozenset(seen),
+            cause=cause,
+            lease_seconds=self._lease_seconds,
+            presence=self._token,
         )
+        leases: tuple[Lease, ...] = await self._writer.ask(condemning)
         return leases
 
     async def intend(self, lease: Lease, intent: Intent) -> int:
@@ -203,12 +202,26 @@ class SqlJournal:
         seq: int = await patiently(lambda: self._writer.ask(operation), intent)
         return seq
 
-    async def record(self, lease: Lease, effect_id: str, outcome: Outcome) -> bool:
-        return await self._writer.ask(operations.record(lease, effect_id, outcome)) is True
+    async def record(self, lease: Lease, effect_id: str, outcome: Outcome, *, rev: int | None = None) -> bool:
+        return await self._writer.ask(record_at(lease, effect_id, outcome, rev)) is True
 
-    async def adopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
-        identifiers((("adopted_by", adopted_by),))
-        return await self._writer.ask(Adopt(lease=lease, effect_id=effect_id, adopted_by=adopted_by)) is True
+    async def repeat(self, lease: Lease, effect_id: str, *, rev: int, call_deadline: float) -> bool:
+        repeating = Repeat(lease=lease, effect_id=effect_id, rev=rev, call_deadline=call_deadline)
+        return await self._writer.ask(repeating) is True
+
+    async def adopt(self, lease: Lease, effect_id: str, adopted_by: str, *, moment: str = "") -> bool:
+        adopting = Adopt(lease=lease, effect_id=effect_id, adopted_by=adopted_by, moment=moment)
+        return await self._named(adopting)
+
+    async def adopt_patched(
+        self, lease: Lease, effect_id: str, patch_id: str, adopted_by: str, *, moment: str = ""
+    ) -> bool:
+        given = {"effect_id": effect_id, "patch_id": patch_id, "adopted_by": adopted_by, "moment": moment}
+        return await self._named(AdoptPatched(lease=lease, **given))
+
+    async def _named(self, naming: Adopt | AdoptPatched | Readopt) -> bool:
+        identifiers((("adopted_by", naming.adopted_by),))
+        return await self._writer.ask(naming) is True
 
     async def abort(self, lease: Lease, branch_id: str, cause: str) -> bool:
         return await self._writer.ask(Abort(lease=lease, branch_id=branch_id, cause=cause)) is True
@@ -242,29 +255,8 @@ class SqlJournal:
         )
         return await self._writer.ask(move) is True
 
-    async def effect(self, effect_id: str) -> EffectRow | None:
-        return await self._read(self._queries.effect, effect_id)
-
-    async def adopted(self, adopted_by: str) -> EffectRow | None:
-        return await self._read(self._queries.adopted, adopted_by)
-
-    async def unsettled(self, session_id: str) -> tuple[EffectRow, ...]:
-        return await self._read(self._queries.unsettled, session_id)
-
-    async def effects(self, session_id: str) -> tuple[EffectRow, ...]:
-        return await self._read(self._queries.effects, session_id)
-
-    async def dependents(self, effect_id: str) -> tuple[EffectRow, ...]:
-        return await self._read(self._queries.dependents, effect_id)
-
-    async def stuck_tools(self, tenant: str) -> Mapping[str, str]:
-        return await self._read(self._queries.stuck_tools, tenant)
-
-    async def branch_state(self, branch_id: str) -> str | None:
-        return await self._read(self._queries.branch_state, branch_id)
-
-    async def open_branches(self, session_id: str) -> tuple[str, ...]:
-        return await self._read(self._queries.open_branches, session_id)
+    async def predictions(self, most: int) -> tuple[PredictionRow, ...]:
+        return await self._read(self._queries.predictions, most)
 
     def note(self, prediction: PredictionRow) -> None:
         self._writer.note(prediction)
@@ -273,19 +265,12 @@ class SqlJournal:
         return await self._read(self._queries.snapshot)
 
     def close(self) -> None:
-        """`aclose` for code without an event loop; blocks until everything is written.
-
-        In a child made by fork it does nothing: the journal is its parent's.
-        """
+        """`aclose` for code without an event loop; blocks until everything is written."""
         if self._writer.inherited:
-            return
-        self._writer.close()
-        self._reader.close()
+            return  # in a child made by fork: the journal is its parent's
+        for part in (self._calls, self._writer, self._reader):
+            part.close()
         atexit.unregister(self.close)
 
     async def aclose(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self.close)
-
-    async def _read(self, query: Callable[..., T], *values: Any) -> T:
-        self._writer.check_process()
-        return await self._reader.ask(query, *values)

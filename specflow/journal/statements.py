@@ -13,14 +13,13 @@ from sqlalchemy.sql import ColumnElement
 
 from specflow.journal import tables as t
 from specflow.journal.absence import absence
+from specflow.journal.approval_statements import ApprovalStatements
 from specflow.journal.claims import HELD
 from specflow.journal.insertion import given, insertion
-from specflow.journal.prepared import Prepared
+from specflow.journal.prepared import Prepared, Ready
+from specflow.journal.repeat_statements import RepeatStatements
 from specflow.journal.rows import BORN
 from specflow.lifecycle import BranchState, SessionState, Stage
-
-Ready = Callable[[sa.ClauseElement], Prepared]
-"""Compiles a statement for the dialect at hand."""
 
 
 def constant(value: str) -> ColumnElement[str]:
@@ -57,6 +56,7 @@ class Statements:
         self._branches(ready)
         self._effects(ready, dialect)
         self._claims(ready, dialect)
+        self.approvals, self.repeats = ApprovalStatements(ready), RepeatStatements(ready)
 
     def _sessions(self, ready: Ready, now: ColumnElement[float], dialect: Dialect) -> None:
         s = t.session
@@ -134,6 +134,8 @@ class Statements:
                 .where(d.c.effect_id == effect_id, b.c.state != constant(BranchState.CONFIRMED)),
             )
         )
+        upon = sa.select(e.c.undo).join(d, d.c.effect_id == e.c.effect_id)
+        self.built_on = ready(upon.where(_where(d.c.needs_id)))
         needed = e.alias("needed")
         self.resting_on = ready(
             sa.union(
@@ -202,11 +204,11 @@ class Statements:
         self.adopt = ready(
             sa.update(e)
             .where(*mine, e.c.adopted_by.is_(None))
-            .values(adopted_by=sa.bindparam("adopted_by"), updated_at=sa.bindparam("updated_at"))
+            .values({name: sa.bindparam(name) for name in ("adopted_by", "moment", "updated_at")})
         )
         joined = e.join(b, b.c.branch_id == e.c.branch_id)
         self.standing = ready(
-            sa.select(e.c.stage, e.c.branch_id, b.c.state, e.c.adopted_by, e.c.comp_key)
+            sa.select(e.c.stage, e.c.branch_id, b.c.state, e.c.adopted_by, e.c.comp_key, e.c.undo)
             .select_from(joined)
             .where(*mine)
         )
@@ -219,7 +221,7 @@ class Statements:
         )
         # Locked, so that nobody takes the effect back between this look and the commit.
         self.kept = ready(
-            sa.select(e.c.stage, b.c.state, e.c.session_id)
+            sa.select(e.c.stage, b.c.state, e.c.session_id, e.c.undo)
             .select_from(joined)
             .where(_where(e.c.effect_id), _where(e.c.tenant))
             .with_for_update(of=e)

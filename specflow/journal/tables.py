@@ -11,7 +11,16 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from specflow.effects.kind import EffectClass
-from specflow.lifecycle import BRANCH_MOVES, MOVES, RESTING, START, BranchState, SessionState, Stage
+from specflow.lifecycle import (
+    BRANCH_MOVES,
+    MOVES,
+    RESTING,
+    START,
+    ApprovalState,
+    BranchState,
+    SessionState,
+    Stage,
+)
 
 metadata = sa.MetaData()
 
@@ -133,10 +142,7 @@ effect = sa.Table(
     sa.Column("replayable", sa.Boolean, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("adopted_by", sa.Text, nullable=True),
-    sa.Column("undo", sa.Text, nullable=True),
-    sa.Column("verify", sa.Text, nullable=True),
-    sa.Column("comp_key", sa.Text, nullable=True),
-    sa.Column("comp_args", sa.Text, nullable=True),
+    *(sa.Column(name, sa.Text, nullable=True) for name in ("undo", "verify", "comp_key", "comp_args")),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("call_deadline", sa.Double, nullable=True),
     sa.Column("not_before", sa.Double, nullable=True),
@@ -148,6 +154,8 @@ effect = sa.Table(
     sa.Column("updated_at", sa.Double, nullable=False),
     # What the undo writes back, as JSON; NULL where nothing was read first.
     sa.Column("before_image", sa.Text, nullable=True),
+    # Where in the conversation it got that name; empty where the host tells nothing of it.
+    sa.Column("moment", sa.Text, nullable=False, server_default=""),
     # One effect per leaf branch.
     sa.UniqueConstraint("branch_id", name="uq_sf_effect_branch"),
     sa.UniqueConstraint("session_id", "seq", name="uq_sf_effect_seq"),
@@ -206,6 +214,7 @@ readoption = sa.Table(
     sa.Column("session_id", sa.Text, sa.ForeignKey("sf_session.session_id"), nullable=False),
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("moment", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("effect_id", "session_id", name="uq_sf_readoption_once"),
 )
 
@@ -257,7 +266,33 @@ prediction = sa.Table(
 )
 sa.Index("ix_sf_prediction_tool", prediction.c.tool, prediction.c.predictor, prediction.c.at)
 
-HEAD = "0005"
+approval = sa.Table(
+    "sf_approval",
+    metadata,
+    sa.Column("approval_id", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("tenant", "thread", "interrupt_id", "call_name")),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("tool", "fingerprint", "schema_hash")),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("policy_hash", "shown", "shown_hash")),
+    sa.Column("asked_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("decision", sa.Text, nullable=False),
+    # No foreign key: an effect may be pruned before the question that led to it.
+    sa.Column("effect_id", sa.Text, nullable=True),
+    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("decided_at", sa.Double, nullable=True),
+    # INVARIANT: I17, one effect uses one approval, and what is decided stays so.
+    sa.UniqueConstraint("effect_id", name="uq_sf_approval_effect"),
+    sa.CheckConstraint(one_of("state", ApprovalState), name="ck_sf_approval_state"),
+    sa.CheckConstraint(
+        "(state = 'used') = (effect_id IS NOT NULL) AND (state = 'asked') = (decided_at IS NULL)",
+        name="ck_sf_approval_decided",
+    ),
+)
+_OPEN = sa.text("state = 'asked'")
+sa.Index("ix_sf_approval_open", approval.c.call_name, sqlite_where=_OPEN, postgresql_where=_OPEN)
+
+HEAD = "0008"
 """The migration this code needs. Revisions are numbered, so that older and newer can be told apart."""
 
 VERSION_TABLE = "sf_alembic_version"

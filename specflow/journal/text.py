@@ -45,12 +45,12 @@ def load(text: str) -> Any:
     return json.loads(text)
 
 
-def note(text: str) -> str:
+def note(text: str, most: int = LONGEST_NOTE) -> str:
     """Free text, storable everywhere and of bounded length."""
-    if text.isascii() and "\x00" not in text and len(text) <= LONGEST_NOTE:
+    if text.isascii() and "\x00" not in text and len(text) <= most:
         return text  # nearly every one; the regular expression takes ten times as long
     text = _UNSTORABLE.sub("\ufffd", text)
-    return text if len(text) <= LONGEST_NOTE else text[: LONGEST_NOTE - 1] + "…"
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def identifiers(values: Iterable[tuple[str, str | None]]) -> None:

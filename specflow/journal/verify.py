@@ -11,15 +11,35 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 
 from specflow.journal.claims import clashes
+from specflow.journal.consuming import misused
 from specflow.journal.record import EventRow, Snapshot
 from specflow.journal.rules import NEVER_EARLY
 from specflow.journal.verify_history import HISTORY
+from specflow.journal.verify_pairs import pairs_hold_together
+from specflow.journal.verify_repeats import repetitions_are_on_record
 from specflow.journal.verify_rows import Rows, Violation, violation
 from specflow.lifecycle import BRANCH_MOVES, MOVES, RESTING, START, BranchState, SessionState, Stage
 
 __all__ = ["CHECKED", "Violation", "verify"]
 
-CHECKED = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I11", "I13", "I14", "I15")
+CHECKED = (
+    "I1",
+    "I2",
+    "I3",
+    "I4",
+    "I5",
+    "I6",
+    "I7",
+    "I8",
+    "I9",
+    "I11",
+    "I13",
+    "I14",
+    "I15",
+    "I16",
+    "I17",
+    "I18",
+)
 """Invariants that rows can break."""
 
 _EFFECT_MOVES = {(str(source), str(target)) for source, targets in MOVES.items() for target in targets}
@@ -168,6 +188,13 @@ def _claims_keep_apart(rows: Rows) -> Iterator[Violation]:
         yield violation("I15", message, one.effect_id, other.effect_id)
 
 
+def _approvals_cover(rows: Rows) -> Iterator[Violation]:
+    for row in rows.snapshot.approvals:
+        if row.effect_id is not None:
+            for message in misused(row, rows.effects.get(row.effect_id)):
+                yield violation("I17", message, row.approval_id, row.effect_id)
+
+
 _RULES: tuple[Callable[[Rows], Iterator[Violation]], ...] = (
     _intents_come_first,
     _closed_is_at_rest,
@@ -179,5 +206,8 @@ _RULES: tuple[Callable[[Rows], Iterator[Violation]], ...] = (
     _stuck_says_why,
     _readers_wait,
     _claims_keep_apart,
+    pairs_hold_together,
+    _approvals_cover,
+    repetitions_are_on_record,
     *HISTORY,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from specflow.journal.record import EffectRow, EventRow
-from specflow.journal.rules import ORPHANED, SAGA_ABORTED
+from specflow.journal.rules import CONDEMNED, SAGA_ABORTED
 from specflow.journal.verify_rows import Rows, Violation, violation
 from specflow.lifecycle import TERMINAL, BranchState, SessionState, Stage
 
@@ -13,7 +13,7 @@ _BEGINS = frozenset({Stage.COMPENSATING, Stage.STUCK})
 """What is in one of these has been begun to be undone before."""
 
 
-def _saga_decided(rows: Rows, session_id: str) -> int | None:
+def saga_decided(rows: Rows, session_id: str) -> int | None:
     """When the session was decided to take back what it committed, as an event number."""
     for event in rows.events("session", session_id):
         if event.cause == "decided" and event.facts.get("decision") == SAGA_ABORTED:
@@ -27,10 +27,10 @@ def _undo_is_decided_first(rows: Rows) -> Iterator[Violation]:
         for event in rows.events("effect", effect.effect_id):
             if event.target != Stage.COMPENSATING or event.source in _BEGINS:
                 continue
-            if event.source == Stage.COMMITTED and event.cause == ORPHANED:
+            if event.source == Stage.COMMITTED and event.cause in CONDEMNED:
                 continue
             lost = rows.first(effect.branch_id, BranchState.ABORTED)
-            saga = _saga_decided(rows, effect.session_id)
+            saga = saga_decided(rows, effect.session_id)
             if any(decided is not None and decided < event.seq for decided in (lost, saga)):
                 continue
             confirmed = rows.first(effect.branch_id, BranchState.CONFIRMED) is not None
@@ -67,8 +67,8 @@ def _undo_order(rows: Rows) -> Iterator[Violation]:
     for row in rows.snapshot.dependencies:
         above = rows.events("effect", row.effect_id)
         for event in rows.events("effect", row.needs_id):
-            # Orphans are all marked at once, and then undone in order; an operator may settle by hand.
-            begins = event.target == Stage.COMPENSATING and event.cause != ORPHANED
+            # The condemned are all marked at once, and then undone in order; an operator may settle by hand.
+            begins = event.target == Stage.COMPENSATING and event.cause not in CONDEMNED
             ends = (event.source, event.target) == (Stage.COMPENSATING, Stage.COMPENSATED)
             stage = _stage_at(above, event.seq)
             if (begins or ends) and stage is not None and stage not in TERMINAL:

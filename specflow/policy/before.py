@@ -16,25 +16,38 @@ NOT_STORED = f"redacted and so not stored (with {VARIABLE} set it would be, encr
 _ARGS = frozenset({"args"})
 
 
-def prepare(written: Ask, reading: Plan, tool: ToolSpec | None) -> tuple[Before | None, str]:
+def prepare(
+    written: Ask,
+    reading: Plan,
+    tool: ToolSpec | None,
+    *,
+    role: str = "reads what was there before",
+    place: str = "before",
+) -> tuple[Before | None, str]:
     """The read to make before a call of `tool`, or why there is none. `reading` is the plan of the read."""
     name = written.tool
     if not reading.registered:
-        return None, f"{name!r}, which reads what was there before, is not a registered tool"
+        return None, f"{name!r}, which {role}, is not a registered tool"
     effect = declared(reading, [])
     if effect is not EffectClass.READ_ONLY:
-        return None, f"{name!r}, which reads what was there before, is {effect} and not read_only"
+        return None, f"{name!r}, which {role}, is {effect} and not read_only"
     arguments = written.arguments
     if arguments is None:
         if reading.tool is None or tool is None:
-            return None, f"the arguments of {name} are not known (the tools are not known): add `before.with`"
+            return (
+                None,
+                f"the arguments of {name} are not known (the tools are not known): add `{place}.with`",
+            )
         arguments, lacking = mapping.derive(reading.tool, tool, key="", roots=_ARGS)
         if lacking:
-            return None, f"nothing is called {', '.join(sorted(lacking))}, as {name} needs: add `before.with`"
+            return (
+                None,
+                f"nothing is called {', '.join(sorted(lacking))}, as {name} needs: add `{place}.with`",
+            )
     found = mapping.problems(arguments, reading.tool, tool)
     if found:
-        return None, f"{name}, which reads what was there before, cannot be called: {found[0][1]}"
-    return Before(tool=name, arguments=arguments), ""
+        return None, f"{name}, which {role}, cannot be called: {found[0][1]}"
+    return Before(tool=reading.name, arguments=arguments), ""
 
 
 def secret(undo: Undo, read: tuple[str, ...], given: tuple[str, ...]) -> str:

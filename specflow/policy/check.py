@@ -9,6 +9,7 @@ from specflow.policy.compiled import Compiled
 from specflow.policy.condition import Cel
 from specflow.policy.document import ToolPart
 from specflow.policy.finding import Finding, near
+from specflow.policy.hints import says_it_reads
 from specflow.policy.read_document import Read, dotted, place
 
 
@@ -45,10 +46,12 @@ def of_reads(read: Read, policy: Compiled, tools: ToolRegistry | None) -> list[F
         before = part.compensate.before if part.compensate is not None else None
         if before is None:
             continue
-        kinds = {entry.effect for entry in policy.entries_for(before.tool) if entry.effect is not None}
         tool = tools.get(before.tool) if tools is not None else None
+        kinds = {entry.effect for entry in policy.entries_for(before.tool, tool) if entry.effect is not None}
         if not kinds and policy.defaults.trust_annotations and tool is not None and tool.annotation:
             kinds = {tool.annotation.effect}
+        if not kinds and tool is not None and policy.defaults.trusts(tool) and says_it_reads(tool.hints):
+            continue
         writes = max((kind for kind in kinds if kind.writes), key=lambda kind: kind.strictness, default=None)
         if writes is not None:
             message = f"{before.tool!r} is {writes}; what reads the value from before must be read_only"
@@ -64,13 +67,15 @@ def of_reads(read: Read, policy: Compiled, tools: ToolRegistry | None) -> list[F
     return found
 
 
-def _targets(part: ToolPart) -> Iterator[tuple[tuple[str, ...], str]]:
+def _targets(part: ToolPart) -> Iterator[tuple[tuple[str | int, ...], str]]:
     before = part.compensate.before if part.compensate is not None else None
     for where, written in (
         (("compensate",), part.compensate),
         (("compensate", "before"), before),
         (("verify",), part.verify),
         (("patch",), part.patch),
+        (("version",), part.version),
+        *((("show", index), shown) for index, shown in enumerate(part.show or ())),
     ):
         if written is not None:
             yield where, written.tool
@@ -102,6 +107,6 @@ def _unread(part: ToolPart) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("before",), "nothing reads it: use `before` in `with` or in `succeeded_when`, or remove it"
 
 
-def _finding(read: Read, loc: tuple[str, ...], code: str, message: str) -> Finding:
+def _finding(read: Read, loc: tuple[str | int, ...], code: str, message: str) -> Finding:
     line, column = place(read.spot, loc)
     return Finding(file=read.file, line=line, column=column, path=dotted(loc), code=code, message=message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from specflow.effects.kind import EffectClass
 from specflow.policy.compiled import Allow, Ask, Compensate, Destinations, Entry, Patch, Require
-from specflow.policy.document import CompensatePart, DestinationsPart, RulePart, ToolPart
+from specflow.policy.document import CompensatePart, DestinationsPart, LimitsPart, RulePart, ToolPart
 from specflow.policy.read_document import Read, place
 from specflow.policy.settings import Match
 from specflow.policy.verdict import Asking, Speculate
@@ -24,6 +24,7 @@ def _where(read: Read, *loc: int | str) -> str:
 def _entry(read: Read, name: str, part: ToolPart) -> Entry:
     allows: list[Allow] = []
     requires: list[Require] = []
+    limits = part.limits or LimitsPart()
     for index, rule in enumerate(part.rules):
         line, column = place(read.spot, ("tools", name, "rules", index))
         _rule(rule, f"{read.file}:{line}:{column}", allows, requires)
@@ -34,6 +35,8 @@ def _entry(read: Read, name: str, part: ToolPart) -> Entry:
         speculate=Speculate(part.speculate) if part.speculate else None,
         min_confidence=part.min_confidence,
         confirm=Asking(part.confirm) if part.confirm else None,
+        confirm_within=part.confirm_within,
+        show=tuple(Ask(tool=item.tool, arguments=item.with_) for item in part.show or ()) or None,
         proposed=part.status == "proposed",
         reviewed=part.reviewed or "",
         predictors=None if part.predictors is None else frozenset(part.predictors),
@@ -50,10 +53,17 @@ def _entry(read: Read, name: str, part: ToolPart) -> Entry:
         writes=None if part.writes is None else tuple(part.writes),
         ttl=part.cache.ttl if part.cache else None,
         cache_scope=part.cache.scope if part.cache else None,
-        max_concurrent=part.limits.max_concurrent if part.limits else None,
-        cost_usd=part.limits.cost_usd if part.limits else None,
+        max_concurrent=limits.max_concurrent,
+        max_branches=limits.max_branches,
+        max_per_minute=limits.max_per_minute,
+        cost_usd=limits.cost_usd,
+        undo_usd=limits.undo_usd,
+        visible_usd=limits.visible_usd_per_second,
         idempotency_key=part.idempotency_key,
+        transaction=part.transaction,
         compensate=_compensate(part),
+        version=Ask(tool=part.version.tool, arguments=part.version.with_) if part.version else None,
+        verify_sample=part.verify_sample,
         verify=Ask(tool=part.verify.tool, arguments=part.verify.with_) if part.verify else None,
         patch=_patch(part),
     )
@@ -127,4 +137,7 @@ def _before(written: CompensatePart) -> Ask | None:
 def _patch(part: ToolPart) -> Patch | None:
     if part.patch is None:
         return None
-    return Patch(tool=part.patch.tool, fields=tuple(part.patch.fields), arguments=part.patch.with_)
+    written = part.patch
+    return Patch(
+        tool=written.tool, fields=tuple(written.fields), arguments=written.with_, returns=written.returns
+    )

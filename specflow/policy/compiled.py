@@ -19,6 +19,23 @@ MAX_NAME = 256
 """Characters; a longer tool name is in no policy."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Trusted:
+    """One tool of one MCP server whose hints are believed as long as it is the tool that was reviewed.
+
+    `at` is the server's URL or command, `schema` the schema hash. A server of which only the name is given
+    has none of these, and is not believed: a name says nothing about who answers to it.
+    """
+
+    server: str
+    at: str = ""
+    tool: str = ""
+    schema: str = ""
+
+    def __str__(self) -> str:
+        return f"mcp:{self.server}/{self.tool} at {self.at}" if self.tool else self.server
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allow:
     """Loosens `speculate` of its own entry when the condition is true."""
@@ -79,11 +96,12 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """Which tool amends an effect when only `fields` changed."""
+    """Which tool amends an effect when only `fields` changed, and what the amended call returns."""
 
     tool: str
     fields: tuple[str, ...]
     arguments: Mapping[str, Cel]
+    returns: Cel | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +114,8 @@ class Entry:
     speculate: Speculate | None = None
     min_confidence: float | None = None
     confirm: Asking | None = None
+    confirm_within: float | None = None
+    show: tuple[Ask, ...] | None = None
     proposed: bool = False
     reviewed: str = ""
     predictors: frozenset[str] | None = None
@@ -112,9 +132,16 @@ class Entry:
     writes: tuple[str, ...] | None = None
     ttl: float | None = None
     cache_scope: str | None = None
+    version: Ask | None = None
+    verify_sample: float | None = None
     max_concurrent: int | None = None
+    max_branches: int | None = None
+    max_per_minute: int | None = None
     cost_usd: float | None = None
+    undo_usd: float | None = None
+    visible_usd: float | None = None
     idempotency_key: str | None = None
+    transaction: str | None = None
     compensate: Compensate | None = None
     verify: Ask | None = None
     patch: Patch | None = None
@@ -123,6 +150,12 @@ class Entry:
     def exact(self) -> bool:
         """Whether it names one tool."""
         return "*" not in self.pattern
+
+    @property
+    def has_opinion(self) -> bool:
+        """Whether it says anything of when; an entry that only sets, say, a timeout does not."""
+        written = self.effect is not None or self.speculate is not None or self.min_confidence is not None
+        return written or bool(self.allows)
 
     @property
     def specificity(self) -> tuple[bool, int]:
@@ -139,9 +172,19 @@ class Defaults:
     trust_annotations: bool = True
     min_confidence: float = 0.6
     timeout: float | None = None
+    confirm_within: float | None = None
     redact: tuple[str, ...] = ()
+    verify_sample: float = 0.0
     budgets: Budgets = field(default_factory=Budgets)
-    trusted_mcp_servers: frozenset[str] = frozenset()
+    trusted_mcp_servers: frozenset[Trusted] = frozenset()
+
+    def trusts(self, tool: ToolSpec) -> bool:
+        """Whether what the tool's server says in its favour is believed."""
+        origin = tool.origin
+        if origin is None or not origin.at:
+            return False
+        believed = Trusted(server=origin.server, at=origin.at, tool=origin.tool, schema=tool.schema_hash)
+        return believed in self.trusted_mcp_servers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,13 +196,13 @@ class Compiled:
     wild: tuple[tuple[re.Pattern[str], Entry], ...]
     hash: str
 
-    def entries_for(self, name: str) -> tuple[Entry, ...]:
-        """Every entry that speaks about the tool, the most specific first."""
-        if len(name) > MAX_NAME:
-            return ()
-        found = list(self.exact.get(name, ()))
+    def entries_for(self, name: str, tool: ToolSpec | None = None) -> tuple[Entry, ...]:
+        """Every entry that speaks about the tool, by any of its names, the most specific first."""
+        names = {name} if tool is None else {name, *tool.names}
+        names = {known for known in names if len(known) <= MAX_NAME}
+        found = [entry for known in sorted(names) for entry in self.exact.get(known, ())]
         if self.wild:
-            found.extend(entry for pattern, entry in self.wild if pattern.fullmatch(name))
+            found.extend(entry for pattern, entry in self.wild if any(map(pattern.fullmatch, names)))
         # Not by the order they were written in: a verdict's reasons come out the same, too.
         found.sort(key=lambda entry: (entry.pattern, entry.where))
         return tuple(sorted(found, key=lambda entry: entry.specificity, reverse=True))
@@ -170,9 +213,13 @@ class Plan:
     """Everything that can be said about a tool before its arguments are known.
 
     `registered` False: there is no such tool in the process. `annotation` is what the Python source
-    declares, where it is trusted; `floor` what it says at least, which counts even where it is not.
+    declares, where it is trusted; `floor` what it or the tool's server says at least, which counts even
+    where neither is (`floor_of` is whose word that is). `hinted`: a trusted server says that it only reads.
     `no_undo` and `redaction` say why the tool may not run early, if it may not; each of `destinations`
-    must accept what a call contacts. `before` is the plan of the tool that its undo has read first.
+    must accept what a call contacts. `before` is the plan of the tool that its undo has read first, `asking`
+    that of the tool that tells versions; `no_version` says why it cannot be asked, if it cannot.
+    `no_show` says what a person cannot be shown, and why.
+    `no_patch` says why `patch` is not used, if it is not.
     """
 
     name: str
@@ -183,6 +230,8 @@ class Plan:
     policy_hash: str
     annotation: Annotation | None
     floor: EffectClass | None
+    floor_of: str = ""
+    hinted: bool = False
     settings: ToolSettings
     patch: Patch | None = None
     destinations: tuple[Destinations, ...] = ()
@@ -192,6 +241,10 @@ class Plan:
     no_undo: str = ""
     redaction: str = ""
     before: Plan | None = None
+    no_patch: str = ""
+    asking: Plan | None = None
+    no_version: str = ""
+    no_show: tuple[str, ...] = ()
 
     @property
     def schema_hash(self) -> str:
@@ -199,6 +252,7 @@ class Plan:
         return self.tool.schema_hash if self.tool else ""
 
 
+_LATER = frozenset({"before", "returns"})
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Entry)}
 
 
@@ -227,5 +281,5 @@ def _plain(value: object) -> Any:
     if names is not None:
         plain = {name: _plain(getattr(value, name)) for name in sorted(names) if name != "where"}
         # A field that came later: a policy that does not use it keeps its hash.
-        return {name: item for name, item in plain.items() if (name, item) != ("before", None)}
+        return {name: item for name, item in plain.items() if name not in _LATER or item is not None}
     return value

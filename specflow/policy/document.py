@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from specflow.policy.fields import (
+    Bytes,
     Condition,
     Count,
     Duration,
@@ -15,6 +16,7 @@ from specflow.policy.fields import (
     Money,
     OnArgs,
     OnKey,
+    OnPatched,
     OnResult,
     OnUndo,
     Probability,
@@ -48,6 +50,21 @@ class SpeculationPart(Part):
     )
     max_concurrent: Count | None = Field(default=None, description="early calls at a time, over all tools; 4")
     max_wasted_usd: Money | None = Field(default=None, description="money that misfires may cost; 0.05")
+    verify_sample: Probability | None = Field(default=None, description="of adopted reads, run again; 0")
+    usd_per_second: Money | None = Field(default=None, description="what a second less is worth; 0.01")
+    max_branches: Count | None = Field(
+        default=None,
+        description="early calls that wait for their adoption at a time, running or finished; 64",
+    )
+    max_depth: Count | None = Field(default=None, description="guesses on guesses, the first included; 5")
+    max_result_bytes: Bytes | None = Field(
+        default=None, description="bytes of early results held at a time; 64 MiB"
+    )
+    max_per_minute: Count | None = Field(default=None, description="early calls begun in a minute; 600")
+    max_wasted_share: Probability | None = Field(
+        default=None,
+        description="of the last 20 early calls; above it only the surest are started until it recovers; 0.9",
+    )
 
 
 class DefaultsPart(Part):
@@ -63,9 +80,8 @@ class DefaultsPart(Part):
     )
     speculation: SpeculationPart | None = None
     timeout: Duration | None = None
-    redact: list[Redacted] | None = Field(
-        default=None, description="paths never stored or exported in the clear"
-    )
+    confirm_within: Duration | None = Field(default=None, description="how long a person's yes may take; 24h")
+    redact: list[Redacted] | None = Field(default=None, description="paths never stored in the clear")
 
 
 class MatchPart(Part):
@@ -101,8 +117,20 @@ class DestinationsPart(Part):
 
 
 class LimitsPart(Part):
-    max_concurrent: Count | None = None
-    cost_usd: Money | None = None
+    max_concurrent: Count | None = Field(default=None, description="early calls of the tool at a time")
+    max_branches: Count | None = Field(
+        default=None, description="early calls of the tool that wait for their adoption at a time"
+    )
+    max_per_minute: Count | None = Field(
+        default=None, description="early calls of the tool begun in a minute"
+    )
+    cost_usd: Money | None = Field(default=None, description="the price of a call; 0")
+    undo_usd: Money | None = Field(
+        default=None, description="the price of undoing one; that of a call of its compensator"
+    )
+    visible_usd_per_second: Money | None = Field(
+        default=None, description="the price of a second in which others can see a wrong effect; 0"
+    )
 
 
 class RetriesPart(Part):
@@ -111,10 +139,8 @@ class RetriesPart(Part):
 
 
 class BeforePart(Part):
-    tool: ToolName = Field(description="a read_only tool, called just before the write")
-    with_: dict[str, OnArgs] | None = Field(
-        default=None, alias="with", description="its arguments, each a CEL expression"
-    )
+    tool: ToolName = Field(description="a read_only tool, called just before")
+    with_: dict[str, OnArgs] | None = Field(default=None, alias="with", description="each a CEL expression")
 
 
 class CompensatePart(Part):
@@ -137,8 +163,13 @@ class VerifyPart(Part):
 
 class PatchPart(Part):
     tool: ToolName
-    fields: list[str] = Field(min_length=1)
-    with_: dict[str, OnResult] = Field(alias="with")
+    fields: list[str] = Field(min_length=1, description="arguments that may differ")
+    with_: dict[str, OnResult] = Field(
+        alias="with", description="its arguments: args are the real call's, result is the early one's"
+    )
+    returns: OnPatched | None = Field(
+        default=None, description="what the real call returns; omitted: what the patch tool returns"
+    )
 
 
 class AllowPart(Part):
@@ -181,35 +212,32 @@ class ToolPart(Part):
     effect: Effect | None = Field(
         default=None, description="omitted: what the annotation in the Python source says"
     )
-    speculate: When | None = Field(
-        default=None, description="omitted: now for read_only, hold for compensatable"
-    )
+    speculate: When | None = Field(default=None, description="omitted: now for reads, hold for compensatable")
     min_confidence: Probability | None = None
     confirm: Literal["ask", "host"] | None = None
+    confirm_within: Duration | None = None
+    show: list[BeforePart] | None = Field(default=None, max_length=8, description="read for the question")
     status: Literal["proposed", "reviewed"] | None = None
-    reviewed: SchemaHash | None = Field(
-        default=None, description="the schema hash a person reviewed this entry against"
-    )
-    predictors: list[str] | None = Field(
-        default=None, description="who may start it early; for writes partial_call only"
-    )
+    reviewed: SchemaHash | None = Field(default=None, description="the schema hash a person has reviewed")
+    predictors: list[str] | None = Field(default=None, description="who may start it; writes: partial_call")
     timeout: Duration | None = None
     retries: RetriesPart | None = None
     match: MatchPart | None = None
     reads: list[Template] | None = None
     writes: list[Template] | None = None
     cache: CachePart | None = None
+    version: BeforePart | None = Field(default=None, description="tells whether what is read has changed")
+    verify_sample: Probability | None = Field(default=None, description="of its adopted reads, run again")
     destinations: DestinationsPart | None = None
     limits: LimitsPart | None = None
     idempotency_key: str | None = Field(default=None, min_length=1)
+    transaction: str | None = Field(default=None, min_length=1, description="takes one of the journal's")
     redact: list[Redacted] | None = None
     compensate: CompensatePart | None = None
     compensator_for: list[ToolName] | None = None
     verify: VerifyPart | None = None
     patch: PatchPart | None = None
-    calls: list[ToolName] | None = Field(
-        default=None, description="tools that its own body calls, such as those of a sub-agent; for lint"
-    )
+    calls: list[ToolName] | None = Field(default=None, description="tools its own body calls; for lint")
     rules: list[RulePart] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -253,11 +281,19 @@ class InlineTest(Part):
     expect: ExpectPart
 
 
+class TrustedPart(Part):
+    """An MCP server whose hints are believed, for the tools whose schema hashes are given."""
+
+    name: str = Field(min_length=1)
+    at: str = Field(min_length=1, description="its URL or command")
+    schemas: dict[ToolName, SchemaHash] = Field(min_length=1)
+
+
 class Document(Part):
     """A policy file."""
 
     version: Annotated[Literal[1], BeforeValidator(one)]
     defaults: DefaultsPart = Field(default_factory=DefaultsPart)
-    trusted_mcp_servers: list[str] | None = None
+    trusted_mcp_servers: list[TrustedPart | str] | None = None
     tools: dict[ToolPattern, ToolPart] = Field(default_factory=dict)
     tests: list[InlineTest] = Field(default_factory=list)

@@ -17,6 +17,7 @@ ON_RESULT = frozenset({"args", "result", "key"})
 ON_KEY = frozenset({"args", "key"})
 ON_ARGS = frozenset({"args"})
 ON_UNDO = ON_RESULT | {"before"}
+ON_PATCHED = frozenset({"args", "result", "patched"})
 
 _TOOL_NAME = re.compile(r"[^\s\x00-\x1f]{1,200}")
 _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
@@ -61,6 +62,7 @@ Condition = Annotated[Cel, BeforeValidator(partial(_compiled, allowed=ON_CALL)),
 OnResult = Annotated[Cel, BeforeValidator(partial(_compiled, allowed=ON_RESULT)), _over(ON_RESULT)]
 OnKey = Annotated[Cel, BeforeValidator(partial(_compiled, allowed=ON_KEY)), _over(ON_KEY)]
 OnArgs = Annotated[Cel, BeforeValidator(partial(_compiled, allowed=ON_ARGS)), _over(ON_ARGS)]
+OnPatched = Annotated[Cel, BeforeValidator(partial(_compiled, allowed=ON_PATCHED)), _over(ON_PATCHED)]
 OnUndo = Annotated[Cel, BeforeValidator(partial(_compiled, allowed=ON_UNDO)), _over(ON_UNDO)]
 Duration = Annotated[
     float,
@@ -86,6 +88,7 @@ SchemaHash = Annotated[
 Probability = Annotated[float, Field(ge=0, le=1)]
 Money = Annotated[float, Field(ge=0, le=1e12)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
+Bytes = Annotated[int, Field(ge=1, le=1 << 40)]
 Effect = Literal["read_only", "compensatable", "confirmation_required", "deny"]
 When = Literal["now", "hold", "never"]
 Form = Literal["upper", "lower", "strip", "iso_date", "number"]

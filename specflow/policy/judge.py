@@ -10,9 +10,10 @@ from typing import Any
 
 from specflow.effects.call import Call
 from specflow.effects.kind import EffectClass, strictest
-from specflow.policy import privacy, undoable
+from specflow.policy import privacy, undoable, versioned
 from specflow.policy.compiled import Allow, Entry, Plan, Require
 from specflow.policy.condition import Cel, ConditionError, Scope
+from specflow.policy.hints import believing
 from specflow.policy.verdict import Asking, Reason, Speculate, Verdict
 
 _CONFIRM = EffectClass.CONFIRMATION_REQUIRED
@@ -43,10 +44,18 @@ def declared(plan: Plan, reasons: list[Reason]) -> EffectClass:
     if plan.annotation is not None:
         reasons.append(Reason(code="annotated", message=f"the Python source says {plan.annotation.effect}"))
         return plan.annotation.effect
+    if plan.hinted:
+        assert plan.tool is not None
+        message = (
+            f"its server, which is trusted at {getattr(plan.tool.origin, 'at', '')}, says that it only reads"
+        )
+        reasons.append(Reason(code="hinted", message=message))
+        return EffectClass.READ_ONLY
     reasons.append(
         Reason(
             code="unlisted",
-            message=f"nothing says what {plan.name[:80]!r} may do, so it is {plan.defaults.unlisted}",
+            message=f"nothing says what {plan.name[:80]!r} may do, so it is {plan.defaults.unlisted}"
+            f"{believing(plan.tool)}",
         )
     )
     return strictest(plan.defaults.unlisted, *([plan.floor] if plan.floor else []))
@@ -70,8 +79,8 @@ def _entry_effect(plan: Plan, entry: Entry, reasons: list[Reason]) -> EffectClas
     if floor is not None and entry.effect.strictness < floor.strictness and not reviewed:
         reasons.append(
             Reason(
-                code="annotation_floor",
-                message=f"the policy says {entry.effect}, the Python source {floor}; to loosen it, add "
+                code="hint_floor" if plan.floor_of.startswith("its server") else "annotation_floor",
+                message=f"the policy says {entry.effect}, {plan.floor_of} {floor}; to loosen it, add "
                 f"`reviewed: {plan.schema_hash}`",
                 where=entry.where,
             )
@@ -162,7 +171,7 @@ class _Judgement:
         if effect.strictness >= _CONFIRM.strictness:
             return word, needed
         # An entry that only sets, say, a timeout has no opinion about when.
-        said = [self._of_entry(entry, word) for entry in self._plan.entries if _has_opinion(entry)]
+        said = [self._of_entry(entry, word) for entry in self._plan.entries if entry.has_opinion]
         if not said:
             self._say("default", f"{effect} is {word} where nothing else is said")
             return word, needed
@@ -204,6 +213,11 @@ class _Judgement:
         if effect is EffectClass.COMPENSATABLE and (problem := plan.no_undo or self._undo_problem()):
             self._say("no_undo", problem)
             speculate = Speculate.HOLD
+        if not effect.writes:
+            problem, self._withheld = versioned.obstacle(plan, self._call, self._of_read)
+            if problem:
+                self._say("no_version", problem)
+                speculate = Speculate.HOLD
         return _strictest(speculate, self._privacy())
 
     def _undo_problem(self) -> str:
@@ -259,11 +273,6 @@ class _Judgement:
         )
         raised = any(rule.effect for rule in requires)
         return Asking.ASK if classed or raised else self._plan.defaults.confirm_unlisted
-
-
-def _has_opinion(entry: Entry) -> bool:
-    written = entry.effect is not None or entry.speculate is not None or entry.min_confidence is not None
-    return written or bool(entry.allows)
 
 
 def _usual(effect: EffectClass) -> Speculate:

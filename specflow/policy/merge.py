@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from specflow.effects.call import canonical_json, digest
 from specflow.effects.kind import EffectClass
-from specflow.policy.compiled import Compiled, Defaults, Entry, plain_entry, wildcard
-from specflow.policy.document import DefaultsPart, Document
+from specflow.policy.compiled import Compiled, Defaults, Entry, Trusted, plain_entry, wildcard
+from specflow.policy.document import DefaultsPart, Document, TrustedPart
 from specflow.policy.finding import Finding
 from specflow.policy.settings import Budgets
 from specflow.policy.verdict import Asking
 
 T = TypeVar("T")
+_BUDGETS = tuple(field.name for field in fields(Budgets))
 # Two files that say different things about one of these cannot both be right, and neither is stricter.
-_ONE_TRUTH = ("idempotency_key", "compensate", "verify", "patch", "match")
+_ONE_TRUTH = ("idempotency_key", "transaction", "compensate", "verify", "patch", "match", "version", "show")
 
 
 def merge(documents: Sequence[Document], entries: Iterable[Entry]) -> Compiled:
@@ -37,14 +39,29 @@ def merge(documents: Sequence[Document], entries: Iterable[Entry]) -> Compiled:
     )
 
 
-def _trusted(documents: Sequence[Document]) -> frozenset[str]:
-    said = [frozenset(item.trusted_mcp_servers) for item in documents if item.trusted_mcp_servers is not None]
+def _trusted(documents: Sequence[Document]) -> frozenset[Trusted]:
+    said = [
+        frozenset(one for part in item.trusted_mcp_servers for one in _servers(part))
+        for item in documents
+        if item.trusted_mcp_servers is not None
+    ]
     return frozenset.intersection(*said) if said else frozenset()
 
 
-def merge_defaults(parts: Sequence[DefaultsPart], trusted: frozenset[str] = frozenset()) -> Defaults:
+def _servers(part: TrustedPart | str) -> Iterator[Trusted]:
+    if isinstance(part, str):
+        yield Trusted(server=part)
+        return
+    for tool, schema in part.schemas.items():
+        yield Trusted(server=part.name, at=part.at, tool=tool, schema=schema)
+
+
+def merge_defaults(parts: Sequence[DefaultsPart], trusted: frozenset[Trusted] = frozenset()) -> Defaults:
     """The strictest of what the files say; where no file says anything, specflow's own default."""
     speculation = [part.speculation for part in parts if part.speculation is not None]
+    budgets: dict[str, Any] = {
+        name: min(said) for name in _BUDGETS if (said := _said(getattr(part, name) for part in speculation))
+    }
     return Defaults(
         unlisted=EffectClass.DENY
         if any(part.unlisted_tools == "deny" for part in parts)
@@ -53,11 +70,10 @@ def merge_defaults(parts: Sequence[DefaultsPart], trusted: frozenset[str] = froz
         trust_annotations=all(part.trust_annotations is not False for part in parts),
         min_confidence=max(_said(part.min_confidence for part in speculation), default=0.6),
         timeout=min(_said(part.timeout for part in parts), default=None),
+        confirm_within=min(_said(part.confirm_within for part in parts), default=None),
         redact=tuple(sorted({path for part in parts for path in part.redact or ()})),
-        budgets=Budgets(
-            max_concurrent=min(_said(part.max_concurrent for part in speculation), default=4),
-            max_wasted_usd=min(_said(part.max_wasted_usd for part in speculation), default=0.05),
-        ),
+        verify_sample=max(_said(part.verify_sample for part in speculation), default=0.0),
+        budgets=Budgets(**budgets),
         trusted_mcp_servers=trusted,
     )
 
@@ -67,16 +83,26 @@ def _said(values: Iterable[T | None]) -> list[T]:
 
 
 def _plain_defaults(defaults: Defaults) -> dict[str, object]:
+    # Budgets that came later: a policy that does not use them keeps its hash.
+    usual = Budgets()
+    later = {name: getattr(defaults.budgets, name) for name in _BUDGETS[2:]}
     return {
         "unlisted": defaults.unlisted,
         "confirm_unlisted": defaults.confirm_unlisted,
         "trust_annotations": defaults.trust_annotations,
         "min_confidence": defaults.min_confidence,
         "timeout": defaults.timeout,
+        # What is not written leaves the hash of a policy from before there was such a word.
+        **({"confirm_within": defaults.confirm_within} if defaults.confirm_within else {}),
         "redact": list(defaults.redact),
         "max_concurrent": defaults.budgets.max_concurrent,
         "max_wasted_usd": defaults.budgets.max_wasted_usd,
-        "trusted_mcp_servers": sorted(defaults.trusted_mcp_servers),
+        "trusted_mcp_servers": [
+            [one.server, one.at, one.tool, one.schema] if one.tool else one.server
+            for one in sorted(defaults.trusted_mcp_servers)
+        ],
+        **{name: value for name, value in later.items() if value != getattr(usual, name)},
+        **({"verify_sample": defaults.verify_sample} if defaults.verify_sample else {}),
     }
 
 

@@ -11,7 +11,7 @@ from specflow.effects.tool import ToolSpec
 from specflow.policy.compiled import Compiled, Plan
 from specflow.policy.document import InlineTest
 from specflow.policy.judge import decide
-from specflow.policy.plan import plan
+from specflow.policy.plan import entries_of, plan
 from specflow.policy.settings import Budgets, ToolSettings
 from specflow.policy.verdict import Verdict
 
@@ -53,8 +53,8 @@ class Policy:
 
     @property
     def trusted_mcp_servers(self) -> frozenset[str]:
-        """Names of servers whose optimistic hints may be believed."""
-        return self.compiled.defaults.trusted_mcp_servers
+        """Names of servers whose optimistic hints may be believed, for the tools that were reviewed."""
+        return frozenset(one.server for one in self.compiled.defaults.trusted_mcp_servers)
 
     def judge(
         self, tool: ToolSpec | None, call: Call, *, context: Mapping[str, Any], tainted: bool = False
@@ -88,11 +88,14 @@ class Policy:
         undo = self.plan(name, tool, registered=tool is not None or self.tools is None).settings.undo
         if undo is not None and undo.tool == compensator:
             return True
-        return any(name in entry.compensator_for for entry in self.compiled.entries_for(compensator))
+        names = {name} if tool is None else {name, *tool.names}
+        entries = entries_of(self.compiled, compensator, self.tools)
+        return any(names & entry.compensator_for for entry in entries)
 
     def plan(self, name: str, tool: ToolSpec | None, *, registered: bool | None = None) -> Plan:
         """What can be said about the tool before its arguments are known; kept for the next call."""
         known = tool is not None if registered is None else registered
+        name = tool.name if tool is not None else name
         found = self._plans.get((name, known))
         if found is not None and found.tool is tool:
             return found

@@ -7,18 +7,20 @@ tool's `destinations` say what may be contacted. Airport codes, dates, ids and n
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from specflow.policy.compiled import Destinations
+from specflow.policy.disguise import SHORTEST, decoded, joined, parsed, plain
 
 FEW_WORDS = 4
 LONG_TEXT = 64
 MAX_LIST_WORDS = 10
 MAX_VALUES = 512
+MAX_CODED = 3
+"""Encodings within each other that are looked into."""
 
 
 class Kind(StrEnum):
@@ -40,24 +42,30 @@ class Trace(NamedTuple):
 
 
 _SCHEME = re.compile(
-    r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{1,30}:(?:[/\\]{1,3}|(?=[^\s/\\]*@))([^\s/\\?#]*)"
+    r"(?<![a-z0-9+.-])(?:[a-z][a-z0-9+.-]{1,30}:(?:[/\\]{1,3}|(?=[^\s/\\]*@))|(?:https?|wss?|ftp):)([^\s/\\?#]*)"
     r"|\b(?:mailto|data|javascript|file|blob):"
 )
 _EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@([^\s@<>\"'(),;:]+)")
 _HOST = re.compile(r"(?:[\w-]{1,63}\.)+(?:[^\W\d_]{2,63}|xn--[\w-]{1,59})")
 _BARE = re.compile(r"(?:\.{1,2}|~[\w.-]*)?[/\\].*|[a-z]:[/\\].*|~", re.DOTALL)
-_FILE = re.compile(r"(?:[^/\\]+[/\\])+[^/\\]*")
+_FILE = re.compile(r"(?:[^/\\]+[/\\]+)+[^/\\]*")
+_INNER = re.compile(r"[\\]+|//+")
 _NOT_A_PATH = re.compile(r"\d{1,4}/\d{1,2}/\d{1,4}|[^/\\\s.]{1,5}/[^/\\\s.]{1,5}|\d+/\d+(?:/\d+)*")
 # File endings that are nobody's top-level domain.
 _FILE_NAME = re.compile(
     r"\.[\w-]+|[\w.-]*\.(?:txt|pdf|csv|json|ya?ml|png|jpe?g|gif|docx?|xlsx?|html?|xml|log|gz|env|ini|toml|sql|conf)"
 )
-_ESCAPE = re.compile(r"%([0-9a-f]{2})", re.IGNORECASE)
+_LAST_WORD = re.compile(r"(?:[A-Z]?[a-z]+?|[A-Z]+)(?=s?$)")
+_MEANT = {
+    **dict.fromkeys(("url", "uri", "href", "host", "hostname", "endpoint", "webhook"), Kind.HOST),
+    **dict.fromkeys(("path", "filepath", "filename"), Kind.PATH),
+}
+_LABEL = re.compile(r"[\w-]{1,63}")
 # Codes, dates, ids and names of up to four words; too short to be anything else.
 _HARMLESS = re.compile(r"[A-Za-z0-9_#+-]+(?: [A-Za-z0-9_#+-]+){0,3}")
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f]|//[^/?#\s]*%")
 _SPLIT = re.compile(r"[\s,;<>\"]+")
-_FINER = re.compile(r"[|'`(){}\[\]=&]+")
+_FINER = re.compile(r"[|'`(){}\[\]=&%]+")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _JOINED = re.compile(r"[^\W\d_]{3,}")
 # Scripts that put no spaces between words.
@@ -73,8 +81,17 @@ def traces(args: Mapping[str, Any]) -> list[Trace]:
         if count >= MAX_VALUES:
             found.append(Trace("args", Kind.TEXT, ""))
             break
-        found.extend(_classify(where, text))
+        found.extend([*_classify(where, text)] or _meant(where, text))
     return found
+
+
+def _meant(where: str, text: str) -> Iterator[Trace]:
+    """What the parameter's own name says that its value is: `host: intranet` names a machine."""
+    last = _LAST_WORD.search(where)
+    kind = _MEANT.get(last[0].lower()) if last is not None and text else None
+    if kind is not None:
+        bare = text.lower()
+        yield Trace(where, kind, bare if _LABEL.fullmatch(bare) else "")
 
 
 def _texts(args: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -98,29 +115,49 @@ def _texts(args: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             stack.extend((where, item) for item in value)
 
 
-def _classify(where: str, raw: str) -> Iterator[Trace]:
+def _classify(where: str, raw: str, depth: int = 0) -> Iterator[Trace]:
     if len(raw) <= 24 and _HARMLESS.fullmatch(raw) and raw.lower() != "localhost":
+        if len(raw) >= SHORTEST:
+            yield from _inside(where, raw, depth)
         return
-    text = _plain(raw)
+    readings = [plain(text) for text in _joinings(raw)]
     # Clients disagree about what such a text contacts, so no declaration covers it.
-    unclear = _HIDDEN.search(raw) is not None
-    named = False
-    for piece in _SPLIT.split(text):
-        for kind, target in _piece(piece):
-            named = True
-            yield Trace(where, kind, "" if unclear else target)
-    if not named and is_free_text(text):
+    unclear = depth > 0 or _HIDDEN.search(raw) is not None or any(reading.unclear for reading in readings)
+    texts = [text for reading in readings for text in _joinings(reading.text)]
+    found = [named for text in texts for named in _pieces(text.lower())]
+    if readings[0].endless:
+        found.append((Kind.URL, ""))
+    for kind, target in dict.fromkeys(found):
+        yield Trace(where, kind, "" if unclear else target)
+    if not found and is_free_text(readings[0].text):
         yield Trace(where, Kind.TEXT, "")
+    for text in dict.fromkeys([raw, *texts]):
+        yield from _inside(where, text, depth)
 
 
-def _plain(text: str) -> str:
-    """The text without the disguises that a server would take off again."""
-    for _ in range(2):
-        if "%" in text:
-            text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).replace("\u3002", ".").replace("\uff61", ".")
-    return text.lower()
+def _joinings(text: str) -> tuple[str, ...]:
+    """The text as it is, and as it is read by those who drop control characters."""
+    bare = joined(text)
+    return (text,) if bare is None else (text, bare)
+
+
+def _pieces(text: str) -> Iterator[tuple[Kind, str]]:
+    for piece in _SPLIT.split(text):
+        yield from _piece(piece)
+
+
+def _inside(where: str, text: str, depth: int) -> Iterator[Trace]:
+    """What its words hide in base64 or hex, or the text itself when it is JSON."""
+    if depth == MAX_CODED:
+        return
+    for hidden in decoded(text):
+        yield from _classify(where, hidden, depth + 1)
+    if text.lstrip()[:1] in {"{", "["} and (data := parsed(text)) is not None:
+        for count, (_, hidden) in enumerate(_texts({"json": data})):
+            if count >= MAX_VALUES:
+                yield Trace(where, Kind.URL, "")
+                return
+            yield from _classify(where, hidden, depth + 1)
 
 
 def _piece(piece: str) -> Iterator[tuple[Kind, str]]:
@@ -128,26 +165,33 @@ def _piece(piece: str) -> Iterator[tuple[Kind, str]]:
     if url is not None:
         yield Kind.URL, "" if "\\" in piece else _bare_host(url[1] or "")
         return
-    if piece.startswith(("//", "\\\\")):
-        yield Kind.URL, "" if "\\" in piece else _bare_host(_head(piece[2:]))
-        return
     parts = [part for part in (_FINER.split(piece) if _FINER.search(piece) else (piece,)) if part]
     for part in parts if not is_host(piece) else [piece]:
+        if part.startswith("@") and part != piece:
+            yield Kind.EMAIL, ""  # what was before it stood in quotes
         if (named := _named(part)) is not None:
             yield named
 
 
 def _named(part: str) -> tuple[Kind, str] | None:
+    if part.startswith(("//", "\\\\")):
+        return Kind.URL, "" if "\\" in part else _bare_host(_head(part[2:]))
     if "@" in part and (address := _EMAIL.search(part)) is not None:
-        return Kind.EMAIL, address[0].rstrip(".!?:")
+        # With one of these it is an address to some readers and a URL to others.
+        odd = any(sign in address[0] for sign in "/\\?#")
+        return (Kind.URL, "") if odd else (Kind.EMAIL, address[0].rstrip(".!?:"))
     bare = part.rstrip(".!?:")
-    if part == ".." or _is_path(bare):
-        head = _head(bare)
-        return (Kind.HOST, _bare_host(head)) if is_host(head) else (Kind.PATH, bare or part)
-    if _FILE_NAME.fullmatch(bare):
-        return Kind.PATH, bare
     head = _head(bare)
-    return (Kind.HOST, _bare_host(head)) if is_host(head) else None
+    if is_host(head) and _FILE_NAME.fullmatch(bare) is None:
+        return Kind.HOST, _bare_host(head)
+    if part == ".." or _is_path(bare) or _FILE_NAME.fullmatch(bare):
+        # What looks like a path may be a URL to a reader that takes off one disguise more, or one slash.
+        first = _head(bare.lstrip("/\\"))
+        inner = any(is_host(_head(name)) for name in _INNER.split(bare)[1:])
+        inner = inner or (is_host(first) and _FILE_NAME.fullmatch(first) is None)
+        return (Kind.HOST, "") if inner else (Kind.PATH, bare or part)
+    # What is before and after a colon may be anything: no declaration covers it.
+    return (Kind.HOST, "") if any(map(is_host, head.split(":")[1:])) else None
 
 
 def _head(text: str) -> str:
@@ -215,7 +259,7 @@ def covers(declared: Destinations, trace: Trace) -> bool:
             )
         case Kind.PATH:
             return bool(trace.target) and (
-                _inside(declared.path, trace.target) if declared.path else bool(declared.host)
+                _below(declared.path, trace.target) if declared.path else bool(declared.host)
             )
         case _:
             return True
@@ -238,7 +282,7 @@ def _like(pattern: str, target: str) -> bool:
     return target == pattern
 
 
-def _inside(prefixes: Sequence[str], target: str) -> bool:
+def _below(prefixes: Sequence[str], target: str) -> bool:
     if "*" in prefixes:
         return True
     if "\\" in target or ".." in target.split("/") or "\0" in target:

@@ -46,7 +46,7 @@ class Undoing:
             return None, problem
         return (
             Undo(
-                tool=written.tool,
+                tool=self._resolved(written.tool),
                 arguments=arguments,
                 before=first,
                 succeeded_when=written.succeeded_when,
@@ -70,15 +70,22 @@ class Undoing:
                 return None
         if mapping.problems(arguments, target, self.tool):
             return None
-        return Verify(tool=ask.tool, arguments=arguments)
+        return Verify(tool=self._resolved(ask.tool), arguments=arguments)
 
     def _other(self, name: str) -> ToolSpec | None:
         return self.tools.get(name) if self.tools is not None else None
 
+    def _resolved(self, name: str) -> str:
+        """The tool's own name: the one under which it is called, and is on record."""
+        target = self._other(name)
+        return target.name if target is not None else name
+
     def _barred(self, name: str) -> str:
         if self.tools is not None and name not in self.tools:
             return f"the compensator {name!r} is not a registered tool"
-        if any(entry.effect is EffectClass.DENY for entry in self.policy.entries_for(name)):
+        if any(
+            entry.effect is EffectClass.DENY for entry in self.policy.entries_for(name, self._other(name))
+        ):
             return f"the compensator {name!r} is denied by the policy"
         return ""
 
@@ -90,7 +97,7 @@ class Undoing:
     def _arguments(self, written: Compensate) -> tuple[Mapping[str, Cel], str]:
         target, arguments = self._other(written.tool), written.arguments
         if arguments is None:
-            if written.tool == self.name:
+            if self._resolved(written.tool) == self.name:
                 # By identical name it would only be the same call once more.
                 return {}, f"{self.name} cannot undo itself with its own arguments: add `compensate.with`"
             arguments, problem = self._derived(target, _RESULT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from specflow.prediction.words import Token, name_words
 
 EXPLICIT = 1.5
 MAX_VARIANTS = 4
+_ALONE = frozenset({ValueKind.NUMBER, ValueKind.QUOTED})
 _QUERY_END = frozenset(
     ["so", "because", "since", "before", "which", "while", "using", "via", "then", "to", "by", "please"]
 )
@@ -49,10 +50,7 @@ def bind_explicit(
         (score, -at, slot, value)
         for at, value in enumerate(values)
         for slot in tool.slots
-        if (
-            score := _explicit_score(tool, slot, value, talk)
-            - (0.6 if not first <= value.first <= last else 0)
-        )
+        if (score := _explicit_score(slot, value, talk) - (0.6 if not first <= value.first <= last else 0))
         >= EXPLICIT
     ]
     scored.sort(key=lambda entry: (-entry[0], -entry[1], entry[2].name))
@@ -104,59 +102,82 @@ def _variants(
     return found
 
 
-def _explicit_score(tool: ToolWords, slot: Slot, value: Value, talk: Conversation) -> float:
+def _explicit_score(slot: Slot, value: Value, talk: Conversation) -> float:
     look = looks(slot, value.text, value.kind, talk)
     if look is None:
         return -9.0
-    score = look + _cue_score(tool, slot, value)
-    known = talk.known.get(value.text)
-    if known is not None and known.keys and value.kind in {ValueKind.IDENTIFIER, ValueKind.NUMBER}:
-        score += keyed(slot, known)
+    score = look + _cue_score(slot, value)
+    if value.kind is ValueKind.IDENTIFIER or value.kind is ValueKind.NUMBER:
+        known = talk.known.get(value.text)
+        if known is not None and known.keys:
+            score += keyed(slot, known)
     return score
 
 
-def _cue_score(tool: ToolWords, slot: Slot, value: Value) -> float:
-    score = 0.0
-    if value.key and value.key in {slot.name.lower(), slot.name.lower().replace("_", "")}:
+def _cue_score(slot: Slot, value: Value) -> float:
+    cues = value.cues
+    if cues.key and cues.key in {slot.name.lower(), slot.name.lower().replace("_", "")}:
         return 4.0
-    near = set(value.before[:3])
-    if slot.words & near:
-        score += 1.5
-    elif any(
-        other.words & near for other in tool.slots if other is not slot and not other.words & slot.words
-    ):
-        score -= 1.5
-    elif value.beside in slot.rivals:
-        score -= 2.5
-    if value.after and value.after in slot.words:
-        score += 1.0
-    if value.role and slot.role:
-        if value.role == slot.role:
-            score += 2.0
-        elif {value.role, slot.role} == {"in", "for"}:
-            score += 1.0
-        elif {value.role, slot.role} == {"from", "to"}:
-            score -= 3.0
-    return score
+    score = _role_score(cues.role, slot.role) if cues.role and slot.role else 0.0
+    if slot.alone and value.kind in _ALONE:
+        score += 0.6
+    if cues.after and cues.after in slot.words:
+        # "6 replicas", whatever stands in front
+        return score + (1.5 if slot.words.isdisjoint(cues.near) else 2.5)
+    if not slot.words.isdisjoint(cues.near):
+        return score + 1.5
+    if not slot.others.isdisjoint(cues.near):
+        return score - 1.5
+    return score - 2.5 if cues.beside in slot.rivals else score
+
+
+def _role_score(role: str, wanted: str) -> float:
+    """Points for the preposition in front of a value, where the parameter suits one, too."""
+    if role == wanted:
+        return 2.0
+    pair = {role, wanted}
+    return 1.0 if pair == {"in", "for"} else -3.0 if pair == {"from", "to"} else 0.0
 
 
 def _enums(tool: ToolWords, words: Sequence[Token], first: int, last: int, bound: Bound) -> None:
-    heard = " " + " ".join(part for token in words[first : last + 1] for part in name_words(token.text)) + " "
-    for slot in tool.slots:
-        if slot.name in bound.args or not slot.enum:
-            continue
-        named = [
-            item
+    slots = [slot for slot in tool.slots if slot.enum and slot.name not in bound.args]
+    if not slots:
+        return
+    parts = [(part, at) for at in range(first, last + 1) for part in name_words(words[at].text)]
+    for slot in slots:
+        named = {
+            item: roles
             for item in slot.enum
-            if isinstance(item, str) and " " + " ".join(name_words(item)) + " " in heard
-        ]
-        # "basic economy" also says "economy": the longest name that was said is the one.
-        named.sort(key=len, reverse=True)
-        if named and all(item in named[0] or item == named[0] for item in named[1:]) and len(named[0]) > 2:
-            bound.args[slot.name] = named[0]
+            if isinstance(item, str) and (roles := _roles_of(name_words(item), parts, words))
+        }
+        item = _chosen(slot, named)
+        if item is not None and not (slot.role in {"from", "to"} and item in bound.args.values()):
+            bound.args[slot.name] = item
             bound.explicit.add(slot.name)
         elif slot.required and len(slot.enum) == 1:
             bound.args[slot.name] = slot.enum[0]
+
+
+def _roles_of(item: tuple[str, ...], parts: Sequence[tuple[str, int]], words: Sequence[Token]) -> set[str]:
+    """The prepositions in front of an enumerated value wherever it was said; empty text for none."""
+    return {
+        ROLE_OF.get(words[at - 1].low, "") if at else ""
+        for start, (part, at) in enumerate(parts)
+        if item and part == item[0] and tuple(part for part, _ in parts[start : start + len(item)]) == item
+    }
+
+
+def _chosen(slot: Slot, named: Mapping[str, set[str]]) -> str | None:
+    if len(named) > 1 and slot.role in {"from", "to"}:
+        said = [item for item, roles in named.items() if slot.role in roles]
+        # "250 EUR to NOK": the one that nothing is said about is where it comes from.
+        rest = [item for item, roles in named.items() if not {"from", "to"} & roles]
+        if len(said or rest) == 1:
+            return (said or rest)[0]
+    # "basic economy" also says "economy": the longest name that was said is the one.
+    longest = max(named, key=len, default="")
+    clear = all(item in longest for item in named)
+    return longest if clear and (len(longest) > 2 or any(map(str.isdigit, longest))) else None
 
 
 def _query(tool: ToolWords, words: Sequence[Token], first: int, last: int, bound: Bound) -> None:

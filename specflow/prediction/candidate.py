@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 
 from specflow.effects.call import Call
 
@@ -34,3 +36,20 @@ class Retraction:
 
 
 Proposal = Candidate | Retraction
+
+
+def checked(said: object) -> Proposal:
+    """What a predictor has said, if it can be considered at all.
+
+    Raises:
+        TypeError: it is no proposal, or one of something that is no call.
+    """
+    if isinstance(said, Candidate | Retraction) and isinstance(said.call, Call):
+        return said
+    raise TypeError(f"{type(said).__name__} is no proposal of a call")
+
+
+def probability(value: object) -> float | None:
+    """The number, if it is one in [0, 1]; else None. NaN is below no threshold, and no probability either."""
+    number = float(value) if isinstance(value, Real) else math.nan
+    return number if 0 <= number <= 1 and value is not True and value is not False else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,14 +13,15 @@ from specflow.effects.call import Call, NotJsonError
 from specflow.prediction.clause import Cut, SentenceReader
 from specflow.prediction.dates import iso_date
 from specflow.prediction.predictor import HistoryItem
-from specflow.prediction.values import MAX_TEXT, Value, ValueKind, find_values
-from specflow.prediction.words import name_words, stem, tokens
+from specflow.prediction.values import MAX_TEXT, Value, ValueKind, find_values, may_hold_values
+from specflow.prediction.words import Token, name_words, stem, tokens
 
 MAX_ITEMS = 80
 MAX_RESULT = 200_000
 MAX_SAID = 20_000
 MAX_SCALARS = 2_000
 MAX_KNOWN = 5_000
+KEPT_SENTENCES = 60
 _ISO = re.compile(r"(?<!\d)((?:19|20)\d\d)-\d\d-\d\d(?!\d)")
 _ALIAS = re.compile(r"([A-Z][\w.'-]{1,30}(?: [A-Z][\w.'-]{1,30}){0,3}) \(([A-Z]{2,5})\)")
 _TODAY = re.compile(r"(?:today|current (?:date|time|day)|now is)[^\n]{0,40}?(\d{4}-\d\d-\d\d)", re.IGNORECASE)
@@ -53,19 +54,73 @@ class Known:
 
 
 class Conversation:
-    """Built once for a turn from its history, then told every sentence of the turn."""
+    """The history of a turn, and every sentence of the turn that it is told.
+
+    Nothing is looked at before it is asked for: then the history once, and of the sentences the last sixty.
+    """
 
     def __init__(self, history: Sequence[HistoryItem]) -> None:
-        self.known: dict[str, Known] = {}
-        self.aliases: dict[str, str] = {}
-        self.made: set[str] = set()
-        self.year: int | None = None
-        self.today = ""
+        self._history: Sequence[HistoryItem] | None = history
+        self._unheard: deque[tuple[str, Sequence[Token], Sequence[Value] | None]] = deque(
+            maxlen=KEPT_SENTENCES
+        )
+        self._known: dict[str, Known] = {}
+        self._aliases: dict[str, str] = {}
+        self._made: set[str] = set()
+        self._year: int | None = None
+        self._today = ""
         self._order = 0
         self._message = 0
         self._scalars = 0
-        self._said: str = ""
-        recent = list(history)[-MAX_ITEMS:]
+
+    def hear(self, sentence: str, words: Sequence[Token] = (), values: Sequence[Value] | None = None) -> None:
+        """Take in a sentence of this turn, with its tokens and values when these are known already."""
+        self._unheard.append((sentence, words, values))
+
+    @property
+    def known(self) -> Mapping[str, Known]:
+        """Every value that was brought up."""
+        self._catch_up()
+        return self._known
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Codes by the names that stand for them, in lower case."""
+        self._catch_up()
+        return self._aliases
+
+    @property
+    def made(self) -> Set[str]:
+        """Fingerprints of the calls that have been answered."""
+        self._index()
+        return self._made
+
+    @property
+    def year(self) -> int | None:
+        """The year that dates without one are of."""
+        self._index()
+        return self._year
+
+    @property
+    def today(self) -> str:
+        """The day of the conversation where it was said, as ISO text."""
+        self._index()
+        return self._today
+
+    def full_name(self, first: str) -> str:
+        """The only full name so far that begins with a first name; else the first name alone."""
+        full = [name for name in self.known if name.startswith(first + " ")]
+        return full[0] if len(full) == 1 and ValueKind.NAME in self._known[full[0]].kinds else first
+
+    def was_said(self, text: str) -> bool:
+        """Whether the user or the model brought this value up, in whatever spelling."""
+        known = self.known.get(text)
+        return known is not None and known.said
+
+    def _index(self) -> None:
+        if self._history is None:
+            return
+        recent, self._history = list(self._history)[-MAX_ITEMS:], None
         self._calendar(recent)
         last_user = max((at for at, item in enumerate(recent) if item.role == "user"), default=-1)
         for at, item in enumerate(recent):
@@ -76,14 +131,11 @@ class Conversation:
                 self._text(item.text[:MAX_SAID], last_user=at == last_user)
         self._message += 1
 
-    def hear(self, sentence: str) -> None:
-        """Take in a sentence of this turn."""
-        self._sentence(sentence, this_turn=True)
-
-    def was_said(self, text: str) -> bool:
-        """Whether the user or the model brought this value up, in whatever spelling."""
-        known = self.known.get(text)
-        return known is not None and known.said
+    def _catch_up(self) -> None:
+        self._index()
+        while self._unheard:
+            text, words, values = self._unheard.popleft()
+            self._sentence(text, words, values, this_turn=True)
 
     def _calendar(self, items: Sequence[HistoryItem]) -> None:
         years: Counter[int] = Counter()
@@ -95,26 +147,39 @@ class Conversation:
                     int(v[:4]) for v in item.call.args.values() if isinstance(v, str) and iso_date(v)
                 )
             elif (match := _TODAY.search(text)) and iso_date(match[1]):
-                self.today = match[1]
-        if self.today:
-            self.year = int(self.today[:4])
+                self._today = match[1]
+        if self._today:
+            self._year = int(self._today[:4])
         elif years:
             # Births and old bookings are mentioned too: what is asked about is recent.
             often = [year for year, count in years.items() if count > 1]
-            self.year = max(often or years)
+            self._year = max(often or years)
 
     def _text(self, text: str, *, last_user: bool) -> None:
         for match in _ALIAS.finditer(text):
-            self.aliases[match[1].lower()] = match[2]
+            self._aliases[match[1].lower()] = match[2]
         reader = SentenceReader()
         for sentence in (*reader.feed(text), *reader.end()):
             if sentence.cut is not Cut.EARLY:
                 self._sentence(sentence.text, last_user=last_user)
 
-    def _sentence(self, text: str, *, this_turn: bool = False, last_user: bool = False) -> None:
-        for match in _ALIAS.finditer(text):
-            self.aliases[match[1].lower()] = match[2]
-        for value in find_values(tokens(text), year=self.year, today=self.today):
+    def _sentence(
+        self,
+        text: str,
+        words: Sequence[Token] = (),
+        values: Sequence[Value] | None = None,
+        *,
+        this_turn: bool = False,
+        last_user: bool = False,
+    ) -> None:
+        if "(" in text:
+            for match in _ALIAS.finditer(text):
+                self._aliases[match[1].lower()] = match[2]
+        if values is None:
+            if not may_hold_values(text, today=self._today):
+                return
+            values = find_values(words or tokens(text), year=self._year, today=self._today)
+        for value in values:
             known = self._see(value.text)
             if known is None:
                 return
@@ -124,22 +189,25 @@ class Conversation:
             known.last_user = known.last_user or last_user
 
     def _describe(self, known: Known, value: Value) -> None:
-        known.cues.update(value.before[:3])
-        if value.after:
-            known.cues.add(value.after)
-        if value.key:
-            known.keys.add(value.key)
-        if value.role:
-            known.roles.add(value.role)
+        cues = value.cues
+        known.cues |= cues.near
+        if cues.after:
+            known.cues.add(cues.after)
+        if cues.key:
+            known.keys.add(cues.key)
+        if cues.role:
+            known.roles.add(cues.role)
         known.kinds.add(value.kind)
 
     def _see(self, text: str, data: str | float | bool | None = None) -> Known | None:
         self._order += 1
-        known = self.known.get(text)
+        known = self._known.get(text)
         if known is None:
-            if len(self.known) >= MAX_KNOWN:
+            if len(self._known) >= MAX_KNOWN:
                 return None
-            known = self.known[text] = Known(text=text, data=text if data is None else data, born=self._order)
+            known = self._known[text] = Known(
+                text=text, data=text if data is None else data, born=self._order
+            )
         known.order = self._order
         known.message = self._message
         return known
@@ -150,7 +218,7 @@ class Conversation:
             return
         if not call.failed:
             try:
-                self.made.add(Call(tool=call.tool, args=call.args).fingerprint)
+                self._made.add(Call(tool=call.tool, args=call.args).fingerprint)
             except NotJsonError:
                 return
         for name, value in _scalars_of(call.args):
@@ -173,7 +241,7 @@ class Conversation:
         if isinstance(data, dict | list):
             self._walk("", data, depth=0)
             return
-        for value in find_values(tokens(text[:2_000]), year=self.year):
+        for value in find_values(tokens(text[:2_000]), year=self._year):
             known = self._see(value.text)
             if known is not None:
                 self._describe(known, value)
@@ -183,7 +251,7 @@ class Conversation:
             return
         if isinstance(data, dict):
             if len(data) > 2 and all(isinstance(v, str) and _CODE.fullmatch(k) for k, v in data.items()):
-                self.aliases.update({value.lower(): name for name, value in data.items()})
+                self._aliases.update({value.lower(): name for name, value in data.items()})
             for name, value in data.items():
                 if any(letter.isdigit() for letter in name):
                     self._scalar(key, name, data)  # an object keyed by identifiers

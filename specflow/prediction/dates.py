@@ -51,21 +51,16 @@ def iso_date(text: str) -> str:
     return _iso(int(match[1]), int(match[2]), int(match[3])) if match else ""
 
 
-def find_dates(words: Sequence[Token], *, year: int | None, today: str = "") -> list[FoundDate]:
-    """The dates among `words`; one without a year gets `year`, or is left out when that is None."""
-    found: list[FoundDate] = []
-    at = 0
-    while at < len(words):
-        date = _date_at(words, at, year, today)
-        if date is not None:
-            found.append(date)
-            at = date.last
-        at += 1
-    return found
+def may_begin_date(low: str) -> bool:
+    """Whether a word of letters may be the first of a date."""
+    return low in _MONTHS or low in _RELATIVE
 
 
-def _date_at(words: Sequence[Token], at: int, year: int | None, today: str) -> FoundDate | None:
+def date_at(words: Sequence[Token], at: int, year: int | None, today: str) -> FoundDate | None:
+    """The date that begins with a token; one without a year gets `year`, or is none when that is None."""
     low = words[at].low
+    if not (low[0].isdigit() or may_begin_date(low)):
+        return None
     if (iso := iso_date(low)) != "":
         return FoundDate(iso, at, at)
     if low in _RELATIVE and today:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from specflow.effects.call import Call
 from specflow.prediction.binding import Bound, bind_explicit
@@ -13,7 +14,7 @@ from specflow.prediction.fit import fitting_call
 from specflow.prediction.language import READING
 from specflow.prediction.recall import complete
 from specflow.prediction.stance import Intent
-from specflow.prediction.values import Value, ValueKind
+from specflow.prediction.values import Value, ValueKind, find_values
 from specflow.prediction.vocabulary import ToolWords, Vocabulary
 from specflow.prediction.words import Token, name_words, stem
 
@@ -50,7 +51,9 @@ def heard_words(words: Sequence[Token], first: int, last: int) -> frozenset[str]
     """The stems between two tokens; hyphened words also as one ("one-stop" is `onestop`)."""
     heard: set[str] = set()
     for token in words[first : last + 1]:
-        if not token.sign:
+        if token.text.isalpha() and token.text.islower() and token.text.isascii():
+            heard.add(stem(token.text))
+        elif not token.sign:
             parts = name_words(token.text)
             heard.update(stem(part) for part in parts)
             if len(parts) > 1:
@@ -80,7 +83,7 @@ def choose_tools(intent: Intent, words: Sequence[Token], vocabulary: Vocabulary)
         bonus = 0.15 if verb in tool.verbs else 0.1 if shared - {"read"} else 0.0
         found.append(Choice(tool, coverage + bonus + min(0.2, 0.04 * len(tool.described & heard)), coverage))
     found.sort(key=lambda choice: -choice.score)
-    named = [tool for tool in vocabulary.tools if verb in tool.verbs and tool.families & intent.families]
+    named = [tool for tool in vocabulary.by_verb.get(verb, ()) if tool.families & intent.families]
     unsaid = [tool for tool in named if all(choice.tool is not tool for choice in found)]
     found.extend(
         Choice(tool, 0.3, WRITE_COVERAGE if len(named) == 1 else 0.35, by_verb=True) for tool in unsaid
@@ -88,14 +91,42 @@ def choose_tools(intent: Intent, words: Sequence[Token], vocabulary: Vocabulary)
     return found[:MAX_TOOLS]
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What one sentence gives to go by."""
+Made = dict[tuple[str, str], Call | None]
 
-    cut: Cut
-    words: Sequence[Token]
-    values: Sequence[Value]
-    talk: Conversation
+
+class Heard:
+    """What one sentence gives to go by; the conversation and the values are looked up when they are needed.
+
+    `made` keeps the calls of the looks at one sentence, which are mostly the same.
+    """
+
+    __slots__ = ("_found", "_made", "cut", "talk", "words")
+
+    def __init__(self, cut: Cut, words: Sequence[Token], talk: Conversation, made: Made) -> None:
+        self.cut = cut
+        self.words = words
+        self.talk = talk
+        self._made = made
+        self._found: list[Value] | None = None
+
+    def call(self, tool: ToolWords, args: Mapping[str, Any]) -> Call | None:
+        """The call with these arguments, None when they do not fit."""
+        key = tool.spec.name, repr(args)
+        if key not in self._made:
+            self._made[key] = fitting_call(tool.spec, args, tool.plain)
+        return self._made[key]
+
+    @property
+    def found(self) -> list[Value] | None:
+        """The values, if anybody has asked for them."""
+        return self._found
+
+    @property
+    def values(self) -> list[Value]:
+        """The values of the sentence."""
+        if self._found is None:
+            self._found = find_values(self.words, year=self.talk.year, today=self.talk.today)
+        return self._found
 
 
 def guesses(intent: Intent, choices: Sequence[Choice], heard: Heard) -> list[Guess]:
@@ -119,12 +150,26 @@ def guesses(intent: Intent, choices: Sequence[Choice], heard: Heard) -> list[Gue
     return best
 
 
+def listed(waiting: Intent, choice: Choice, args: Mapping[str, Any], heard: Heard) -> list[Guess]:
+    """The call whose arguments were listed, once they all are; of a read those that are required."""
+    needed = {slot.name for slot in choice.tool.slots if slot.required or not choice.tool.reads}
+    bound = Bound(dict(args), set(args))
+    if not needed <= args.keys() or not _write_is_meant(choice, waiting, bound):
+        return []
+    call = heard.call(choice.tool, args)
+    if call is None:
+        return []
+    return [Guess(call, choice.tool, _confidence(choice, waiting, bound, call, heard.talk), tainted=False)]
+
+
 def _less(guess: Guess, factor: float) -> Guess:
     return Guess(guess.call, guess.tool, guess.confidence * factor, guess.tainted)
 
 
 def _calls(choice: Choice, intent: Intent, heard: Heard) -> list[Guess]:
     tool = choice.tool
+    if heard.cut is not Cut.END and not _may_settle(tool, heard):
+        return []
     words, talk = heard.words, heard.talk
     said = [token.low for token in words[max(0, intent.first - 3) : intent.last + 1]]
     found = bind_explicit(tool, heard.values, words, talk, first=intent.first, last=intent.last)
@@ -137,7 +182,7 @@ def _calls(choice: Choice, intent: Intent, heard: Heard) -> list[Guess]:
         if not complete(tool, bound, talk, said):
             return made
         for whole in (bound, *bound.others):
-            call = fitting_call(tool.spec, whole.args) if _write_is_meant(choice, intent, whole) else None
+            call = heard.call(tool, whole.args) if _write_is_meant(choice, intent, whole) else None
             if call is not None:
                 made.append(Guess(call, tool, _confidence(choice, intent, whole, call, talk), whole.tainted))
     return made
@@ -147,6 +192,12 @@ def _all_explicit(tool: ToolWords, bound: Bound) -> bool:
     return bool(bound.explicit) and bound.explicit.issuperset(
         slot.name for slot in tool.slots if slot.required
     )
+
+
+def _may_settle(tool: ToolWords, heard: Heard) -> bool:
+    """Whether an unfinished sentence has as many values as the tool needs; most fail `_settled` by this."""
+    needed = sum(slot.required and not slot.enum for slot in tool.slots)
+    return tool.reads and len(heard.values) >= needed
 
 
 def _settled(tool: ToolWords, intent: Intent, bound: Bound, values: Sequence[Value]) -> bool:

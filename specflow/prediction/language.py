@@ -7,21 +7,11 @@ Lists and nothing else, so that a language is added without touching the reading
 
 from __future__ import annotations
 
-import re
-
+from specflow.prediction.phrases import Phrases
 from specflow.prediction.words import word_set
 
-
-def _any(phrases: str) -> re.Pattern[str]:
-    # Longest first; plain alternation of literals, so matching is linear.
-    words = sorted((p.strip() for p in phrases.split("|") if p.strip()), key=len, reverse=True)
-    western = "|".join(re.escape(w) for w in words if w[0] < "\u3000")
-    eastern = "|".join(re.escape(w) for w in words if w[0] >= "\u3000")
-    return re.compile(rf"(?<![\w'])(?:{western})(?![\w'])" + (rf"|(?:{eastern})" if eastern else ""))
-
-
 # First person, or nobody at all: the speaker commits to doing something next.
-COMMIT = _any("""
+COMMIT = Phrases("""
 i'll|i will|i shall|i'm going to|i am going to|i'm about to|let me|let's|let us|we'll|we will
 |we need to|i need to|i'll need to|i will need to|we should|i should|i must|i have to|we have to
 |we must|i've got to|i want to|i'd better|next step is to|next step would be to|first step is to
@@ -35,60 +25,60 @@ i'll|i will|i shall|i'm going to|i am going to|i'm about to|let me|let's|let us|
 |我需要|我要|我应该|我先|接下来|調べます|検索します
 """)
 # Weaker: possible, not yet decided.
-MAY = _any("""
+MAY = Phrases("""
 i can|we can|i could|we could|i'll be able to|able to|i might|i may|maybe|perhaps|possibly|puedo
 |ich kann|je peux|我可以
 """)
-NEED = _any("""
+NEED = Phrases("""
 i need|we need|i'll need|need|i want|necesito|brauche ich|ich brauche|il me faut|j'ai besoin|我需要
 """)
-NEGATED = _any("""
+NEGATED = Phrases("""
 not|no need|never|don't|doesn't|didn't|won't|can't|cannot|couldn't|shouldn't|wouldn't|needn't
 |mustn't|isn't|without|unable|avoid|rather than|instead of|no longer|no reason to|refrain|stop|nor
 |neither|unnecessary|already|skip|no point|nicht|kein|keine|keinen|nie
 |ne|n'ai|pas|jamais|no|não|nunca|ikke|inte|niet|non|不|不要|不用|不会|没有|别
 """)
 # Before the action these make it a supposition.
-SUPPOSED = _any("""
+SUPPOSED = Phrases("""
 if|unless|in case|would|could|might|may|once|when|whenever|until|suppose|supposing|assuming
 |hypothetically|imagine|provided that|otherwise|in theory|whether|only after|only if|example|e.g
 |for instance|such as|policy|rule|rules|after|were to|as soon as|wenn|falls|sobald|würde|könnte|si
-|quand|pourrais|cuando|podría|se|quando|poderia|hvis|om|als|如果|要是|假如|当
+|quand|pourrais|cuando|podría|se|quando|poderia|hvis|om|als je|als u|als de|als het|如果|要是|假如|当
 """)
 # After the action: it waits for somebody.
-AWAITS = _any("""
+AWAITS = Phrases("""
 if you|if the user|if they|once you|once the user|once they|when you|after you|after the user|unless
 |provided you|upon your|with your permission|if needed|if necessary|if that|if so|if it|if i|only if
 |if any|later|would you|if i can|if possible|as soon as you|before i can|until you|until the
 |si usted|si quieres|wenn sie|falls sie|si vous|如果您|如果你
 """)
 # Postponed: not the very next thing.
-DEFERRED = _any("""
+DEFERRED = Phrases("""
 then|afterwards|after that|after this|later|eventually|next time|finally|subsequently|once done|dann
 |danach|ensuite|puis|después|luego|depois|然后|之后
 """)
 # Talking about somebody else, or about the past: never an announcement.
-PAST = _any("""
+PAST = Phrases("""
 made|called|returned|received|i've|i have already|i already|i had|i did|was|were|has been|have been
 |earlier i|previously|i called|i used
 """)
-AMENDS = _any("""
+AMENDS = Phrases("""
 wait|actually|instead|scratch that|on second thought|hold on a second|hmm no|no wait|correction
 |rather|never mind|nevermind|i was wrong|that's wrong|that is wrong|that was wrong|my mistake|oops
 |not right|moment mal|stattdessen|attends|plutôt|espera|en realidad|mejor|等等|不对
 """)
-TAKES_BACK = _any("""
+TAKES_BACK = Phrases("""
 wait, no|no, wait|scratch that|on second thought|never mind|nevermind|correction|that's wrong
 |that is wrong|my mistake|hmm, no|actually, no|actually no|wait no|forget that|i was wrong|等等，不|不对
 """)
 # The speaker turns to the user: calls that change something wait for the answer.
-ASKS_LEAVE = _any("""
+ASKS_LEAVE = Phrases("""
 please confirm|would you like me|do you want me|shall i|should i|do you confirm|(yes/no)
 |explicit confirmation|explicit user confirmation|obtain confirmation|ask for confirmation
 |need confirmation|your confirmation|get confirmation|confirm with the user|ask the user
 |would you like to|is that okay|is this correct|do you wish|ask for
 """)
-HAS_LEAVE = _any("""
+HAS_LEAVE = Phrases("""
 has confirmed|have confirmed|confirmed|said yes|says yes|answered yes|user agreed|agreed to
 |has approved|approved
 """)

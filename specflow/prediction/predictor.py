@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from specflow.effects.registry import ToolRegistry
-from specflow.prediction.candidate import Proposal
+from specflow.prediction.candidate import Candidate, Proposal
 from specflow.prediction.chunk import Chunk
 
 
@@ -35,10 +35,15 @@ class HistoryItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnContext:
-    """What is known before the model says its first word: the tools it has, and the conversation."""
+    """What is known before the model says its first word: the tools it has, and the conversation. `model` is
+    its name, where that is known. Where no model `speaks`, what is proposed follows from a declaration, and
+    is no guess.
+    """
 
     tools: ToolRegistry
     history: Sequence[HistoryItem] = field(default_factory=tuple)
+    model: str = ""
+    speaks: bool = True
 
 
 class Listener(Protocol):
@@ -49,6 +54,7 @@ class Listener(Protocol):
         ...
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """Makes a listener for each model turn; `name` is how policies, spans and reports call it."""
 
@@ -58,3 +64,26 @@ class Predictor(Protocol):
     def listen(self, context: TurnContext) -> Listener:
         """A fresh listener for a turn that is about to start."""
         ...
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """Guesses from the conversation alone, before the model says a word: mined history, a draft model.
+
+    It may listen as well. The core gives it a few seconds; what fails or takes longer is left out.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    async def foresee(self, context: TurnContext) -> Sequence[Candidate]:
+        """The calls that the next model turn is likely to make.
+
+        Asked once when a turn begins; and for chains, where the last items of the history are results that
+        no model has seen yet, guessed ones among them.
+        """
+        ...
+
+
+AnyPredictor = Predictor | Foresees
+"""What a runtime is given: something that listens, or foresees, or both."""

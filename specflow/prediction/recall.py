@@ -141,7 +141,7 @@ def _cues(slot: Slot, known: Known) -> float:
     if slot.rivals & known.cues:
         return -2.0
     # It looks right and nothing else is known about it.
-    return 1.25 if slot.shapes and slot.is_id and known.said and not known.keys else 0.0
+    return 1.25 if slot.shapes and slot.is_id and not known.keys else 0.0
 
 
 def _place(slot: Slot, known: Known) -> float:
@@ -149,7 +149,12 @@ def _place(slot: Slot, known: Known) -> float:
         return 2.0 if known.roles == {slot.role} else -2.0 if {"from", "to"} & known.roles else -1.0
     if slot.is_date:
         return 2.0 if known.said else -1.0
-    return 1.0 if slot.is_name and slot.role in known.roles else 0.0
+    if not slot.is_name:
+        return 0.0
+    if slot.role in known.roles:
+        return 1.0
+    # Whom the user has just named in full.
+    return 1.5 if known.last_user and " " in known.text and ValueKind.NAME in known.kinds else 0.0
 
 
 def _kind_of(known: Known) -> ValueKind:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from specflow.effects.call import Call
@@ -12,35 +11,27 @@ from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
 from specflow.prediction import language
 from specflow.prediction.binding import bind_explicit
+from specflow.prediction.call_or_reply import CallOrReply
 from specflow.prediction.candidate import Candidate, Proposal, Retraction
 from specflow.prediction.chunk import Chunk, ChunkKind
 from specflow.prediction.clause import Cut, Sentence, SentenceReader
 from specflow.prediction.conversation import Conversation
-from specflow.prediction.guess import Choice, Guess, Heard, choose_tools, guesses
+from specflow.prediction.guess import Guess, Heard, choose_tools, guesses, listed
+from specflow.prediction.listed import Waiting, listed_argument
 from specflow.prediction.predictor import TurnContext
 from specflow.prediction.proposals import LiveProposals
+from specflow.prediction.reading import Reading
 from specflow.prediction.stance import Intent, Stance, find_intents, may_matter
-from specflow.prediction.values import find_values
 from specflow.prediction.vocabulary import ToolWords, Vocabulary
-from specflow.prediction.words import tokens
 
 NAME = "sniffer"
 MAX_CANDIDATES = 16
 """Candidates of one turn, over all attempts: a text that asks for a thousand calls gets no more."""
-MAX_CHARS = 400_000
+MAX_CHARS = 1_000_000
 """Characters of one attempt that are listened to."""
-KEPT_SENTENCES = 60
-OPEN_SENTENCES = 8
-"""How many sentences an announcement such as "check these flights:" waits for its arguments."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    """An announcement that still lacks arguments, and how many sentences it may wait for them."""
-
-    intent: Intent
-    choices: tuple[Choice, ...]
-    left: int
+_ATTITUDES = (
+    language.AMENDS.words | language.TAKES_BACK.words | language.ASKS_LEAVE.words | language.HAS_LEAVE.words
+)
 
 
 class ReasoningSniffer:
@@ -76,102 +67,140 @@ class SnifferListener:
         self._vocabulary = vocabulary
         self._min_confidence = min_confidence
         self._live = LiveProposals(predictor=NAME)
+        self._stream: str | None = None
         self._streams: list[str] = []
         self._said = 0
         self._restart()
 
     def _restart(self) -> None:
         self._reader = SentenceReader()
+        self._reading = Reading()
         self._kind = ChunkKind.REASONING
         self._chars = 0
-        self._talk: Conversation | None = None
-        self._unheard: deque[str] = deque(maxlen=KEPT_SENTENCES)
+        self._talk = Conversation(self._context.history)
         self._tools: dict[Call, ToolWords] = {}
         self._early: dict[Call, int] = {}
+        self._stands: dict[int, tuple[int, list[Guess]]] = {}
         self._amending = 0
         self._asks_leave = False
-        self._open: _Open | None = None
+        self._open: Waiting | None = None
+        self._outcome = CallOrReply()
 
     def hear(self, chunk: Chunk) -> Iterable[Proposal]:
         """What this piece of text announces or takes back."""
         out: list[Proposal] = []
-        if not self._streams or chunk.stream != self._streams[-1]:
-            if chunk.stream in self._streams:
+        if chunk.stream != self._stream or chunk.kind is not self._kind:
+            if chunk.stream != self._stream and chunk.stream in self._streams:
                 return ()  # a late piece of an attempt that was given up
+            out.extend(self._turn_to(chunk))
+        text = chunk.text
+        if not text or chunk.kind is ChunkKind.TOOL_CALL or self._chars >= MAX_CHARS:
+            return out
+        if self._chars + len(text) > MAX_CHARS:
+            text = text[: MAX_CHARS - self._chars]
+        self._chars += len(text)
+        for sentence in self._reader.feed(text):
+            out.extend(self._sentence(sentence))
+        return out
+
+    def _turn_to(self, chunk: Chunk) -> Iterator[Proposal]:
+        """Another attempt, or another kind of text, begins with this piece."""
+        if chunk.stream != self._stream:
+            self._stream = chunk.stream
             self._streams = [*self._streams[-15:], chunk.stream]
-            out.extend(self._live.retract_all("the stream was started again"))
+            yield from self._live.retract_all("the stream was started again")
             self._restart()
         if chunk.kind is not self._kind:
-            out.extend(self.end())
+            yield from self.end()
             self._kind = chunk.kind
-        if chunk.kind is not ChunkKind.TOOL_CALL and chunk.text and self._chars < MAX_CHARS:
-            text = chunk.text[: MAX_CHARS - self._chars]
-            self._chars += len(text)
-            for sentence in self._reader.feed(text):
-                out.extend(self._sentence(sentence))
-        return out
+
+    @property
+    def will_call(self) -> float:
+        """How likely it is, by the text so far, that this message calls a tool rather than only replies."""
+        return self._outcome.probability(live=len(self._live) > 0, leave=self._asks_leave)
 
     def end(self) -> list[Proposal]:
         """What the last, unfinished sentence says when nothing follows it."""
         return [proposal for sentence in self._reader.end() for proposal in self._sentence(sentence)]
 
-    def _sentence(self, sentence: Sentence) -> Iterator[Proposal]:
-        low = sentence.text.lower().replace("\u2019", "'")
-        over = sentence.cut is not Cut.EARLY
-        if over:
-            yield from self._attitude(low)
+    def _sentence(self, sentence: Sentence) -> Iterable[Proposal]:
+        if self._said >= MAX_CANDIDATES and not len(self._live):
+            return ()  # nothing can be said or taken back any more
+        self._reading.take(sentence)
+        return self._look(sentence) if sentence.cut is Cut.EARLY else self._whole(sentence)
+
+    def _look(self, sentence: Sentence) -> Iterable[Proposal]:
+        """An early look: only a plain announcement of a read is worth one."""
+        reading = self._reading
+        if not (language.COMMIT.search(reading.low, reading.heard) or "_" in reading.low):
+            return ()
+        if not reading.promises(self._vocabulary.fewest):
+            return ()  # too few values, or the same ones as at the last look
+        reading.read()
+        intents = find_intents(reading.low, reading.heard, reading.words, self._vocabulary)
+        heard = Heard(sentence.cut, reading.words, self._talk, reading.made)
+        out: list[Proposal] = []
+        for intent in intents:
+            if not (intent.weak or intent.deferred):
+                found = self._announced(intent, sentence, heard)
+                if found:
+                    self._stands[intent.first] = reading.promising(), found
+                for guess in found:
+                    out.extend(self._say(guess, sentence, reading.low))
+        return out
+
+    def _standing(self, intent: Intent) -> list[Guess]:
+        """What an early look made of this announcement, unless the rest of the sentence may change it."""
+        promising, found = self._stands.get(intent.first, (-1, []))
+        if intent.stance is not Stance.WANTED or promising != self._reading.promising():
+            return []
+        open_choice = any(
+            slot.enum and slot.name not in guess.call.args for guess in found for slot in guess.tool.slots
+        )
+        return [] if open_choice or intent.weak or intent.deferred else found
+
+    def _whole(self, sentence: Sentence) -> Iterator[Proposal]:
+        reading = self._reading
+        if not _ATTITUDES.isdisjoint(reading.heard):
+            yield from self._attitude(reading.low, reading.heard)
         found: list[Guess] = []
-        intents, heard = self._understood(sentence, low)
-        if heard is not None:
+        heard: Heard | None = None
+        wanted = False
+        matters = may_matter(reading.low, reading.heard, self._vocabulary)
+        if matters or (self._open is not None and reading.may_list()):
+            reading.read()
+            intents = find_intents(reading.low, reading.heard, reading.words, self._vocabulary)
+            heard = Heard(sentence.cut, reading.words, self._talk, reading.made)
+            wanted = any(intent.stance is Stance.WANTED for intent in intents)
             for intent in intents:
-                found.extend(self._announced(intent, sentence, heard))
-            if over:
-                yield from self._refused(intents, heard)
-                found.extend(self._continued(intents, heard, answered=bool(found)))
-        if over:
+                found.extend(self._standing(intent) or self._announced(intent, sentence, heard))
+            yield from self._refused(intents, heard)
+            found.extend(self._continued(intents, heard, answered=bool(found)))
+        elif self._open is not None:
+            self._wait()
+        self._stands.clear()
+        if self._early:
             yield from self._reconsider(sentence, {guess.call for guess in found})
         for guess in found:
-            yield from self._say(guess, sentence, low)
-        if over:
-            self._unheard.append(sentence.text)
-            self._amending = max(0, self._amending - 1)
+            yield from self._say(guess, sentence, reading.low)
+        self._talk.hear(sentence.text, reading.words, heard.found if heard else None)
+        visible = self._kind is ChunkKind.TEXT
+        self._outcome.took(reading.low, reading.heard, visible=visible, wanted=wanted)
+        self._amending = max(0, self._amending - 1)
 
-    def _understood(self, sentence: Sentence, low: str) -> tuple[list[Intent], Heard | None]:
-        """The actions of a sentence and what it gives to go by; nothing for most sentences."""
-        spent = self._said >= MAX_CANDIDATES and not len(self._live)
-        if spent or (self._open is None and not may_matter(low, self._vocabulary)):
-            return [], None
-        if sentence.cut is Cut.EARLY and not (language.COMMIT.search(low) or "_" in low):
-            return [], None  # only a plain announcement is worth an early look
-        words = tokens(sentence.text)
-        intents = find_intents(sentence.text, words, self._vocabulary) if words else []
-        if not words or (not intents and self._open is None):
-            return [], None
-        talk = self._known()
-        values = find_values(words, year=talk.year, today=talk.today)
-        return intents, Heard(sentence.cut, words, values, talk)
-
-    def _attitude(self, low: str) -> Iterator[Retraction]:
+    def _attitude(self, low: str, heard: Set[str]) -> Iterator[Retraction]:
         """Amendments, and turning to the user for leave."""
-        if language.AMENDS.search(low):
+        if language.AMENDS.search(low, heard):
             self._amending = 3
-        if language.TAKES_BACK.search(low) and self._live.calls:
+        if self._live.calls and language.TAKES_BACK.search(low, heard):
             yield from self._live.retract(self._live.calls[-1], "the model took it back")
-        if language.ASKS_LEAVE.search(low):
+        if language.ASKS_LEAVE.search(low, heard):
             self._asks_leave = True
             for call in self._live.calls:
                 if not self._tools[call].reads:
                     yield from self._live.retract(call, "the model asks for leave first")
-        elif language.HAS_LEAVE.search(low):
+        elif language.HAS_LEAVE.search(low, heard):
             self._asks_leave = False
-
-    def _known(self) -> Conversation:
-        """The conversation, with every sentence of this turn before the present one."""
-        if self._talk is None:
-            self._talk = Conversation(self._context.history)
-        while self._unheard:
-            self._talk.hear(self._unheard.popleft())
-        return self._talk
 
     def _announced(self, intent: Intent, sentence: Sentence, heard: Heard) -> list[Guess]:
         if intent.stance is not Stance.WANTED:
@@ -180,7 +209,7 @@ class SnifferListener:
         made = guesses(intent, choices, heard)
         waits = intent.literal is not None or sentence.text.endswith((":", "\uff1a"))
         if not made and choices and waits and sentence.cut is Cut.END:
-            self._open = _Open(intent, tuple(choices), OPEN_SENTENCES)
+            self._open = Waiting(intent, tuple(choices))
         return made
 
     def _continued(self, intents: Sequence[Intent], heard: Heard, *, answered: bool) -> list[Guess]:
@@ -188,10 +217,18 @@ class SnifferListener:
         waiting = self._open
         if waiting is None or waiting.intent in intents:
             return []
-        if answered or waiting.left == 0:
+        if answered:
             self._open = None
             return []
-        self._open = replace(waiting, left=waiting.left - 1)
+        named = waiting.intent.literal
+        line = listed_argument(named, self._reading.text) if named is not None else None
+        if line is not None:
+            waiting.args[line[0]] = line[1]
+            if found := listed(waiting.intent, waiting.choices[0], waiting.args, heard):
+                self._open = None
+                return found
+        else:
+            self._wait()
         if not heard.values or any(intent.stance is not Stance.WANTED for intent in intents):
             return []
         whole = replace(waiting.intent, first=0, last=len(heard.words) - 1)
@@ -199,6 +236,11 @@ class SnifferListener:
         if found:
             self._open = None
         return found
+
+    def _wait(self) -> None:
+        """A sentence went by that lists nothing."""
+        if self._open is not None:
+            self._open = replace(self._open, left=self._open.left - 1) if self._open.left else None
 
     def _refused(self, intents: Sequence[Intent], heard: Heard) -> Iterator[Retraction]:
         """Take back what the sentence says will not be done."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
 from enum import Enum
+from operator import attrgetter
 
 from specflow.prediction import language
+from specflow.prediction.phrases import Phrases
+from specflow.prediction.reported import is_reported
 from specflow.prediction.vocabulary import ToolWords, Vocabulary
 from specflow.prediction.words import Token, stem, word_set
 
@@ -22,10 +26,16 @@ _SUBJECTS = word_set("i we so and then now i'll we'll next also first just but i
 _NEEDING = word_set("i we need want i'll necesito ich brauche il")
 _MODALS = word_set("would could may might können könnte würde pourrais podría poderia")
 _CALLING = word_set("call calling use using invoke invoking run execute action function tool name with")
-_AFTER_NEGATED = re.compile(r"(?<!\w)(?:nicht|kein|keine|keinen|ikke|inte|niet|pas|nothing|no more)(?!\w)")
+_AFTER_NEGATED = Phrases("nicht|kein|keine|keinen|ikke|inte|niet|pas|nothing|no more")
+_AND = word_set("and then und et y e og och")
+_FURTHER = word_set("then also dann to")
+_BREAKS = word_set("so but")
 # "to see if it fits" asks a question; it sets no condition.
 _ASKING = re.compile(r"(?:see|check|determine|verify|know|out|confirm|ensure) (?:if|whether)")
-_QUOTES = frozenset('"“”')
+_DETERMINERS = word_set("the a an this that these those my your our their its it")
+_QUOTED = re.compile(r'"[^"]*"|“[^”]*”')
+_MATTERS = language.COMMIT.words | language.MAY.words | language.NEED.words
+_START = attrgetter("start")
 
 
 class Stance(Enum):
@@ -36,7 +46,7 @@ class Stance(Enum):
     SUPPOSED = "supposed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Intent:
     """An action over the tokens `first` to `last` of its sentence.
 
@@ -54,68 +64,84 @@ class Intent:
     literal: ToolWords | None = None
 
 
-def may_matter(low: str, vocabulary: Vocabulary) -> bool:
+def may_matter(low: str, heard: Set[str], vocabulary: Vocabulary) -> bool:
     """A cheap test that most sentences fail: whether looking for intents can find any."""
-    return bool(
-        language.COMMIT.search(low)
-        or language.MAY.search(low)
-        or language.NEED.search(low)
-        or _starts_with_verb(low, vocabulary)
-        or "_" in low
+    if "_" in low:
+        return True
+    return vocabulary.may_act(heard) and (
+        not _MATTERS.isdisjoint(heard) or _starts_with_verb(low, vocabulary)
     )
 
 
 def _starts_with_verb(low: str, vocabulary: Vocabulary) -> bool:
     start = [word.strip(",.:*`\"'") for word in low.lstrip("*-#> 0123456789.)").split(None, 5)[:5]]
-    for bare, following in zip(start, [*start[1:], ""], strict=False):
-        if bare in language.FAMILIES_OF or stem(bare) in vocabulary.verb_stems:
-            return following not in language.REPORTS  # "research shows" is about research
+    for at, bare in enumerate(start):
+        if bare in _DETERMINERS:
+            return False  # "the exchange rate is": nothing is asked for
+        if bare in language.FAMILIES_OF or (vocabulary.verb_stems and stem(bare) in vocabulary.verb_stems):
+            # "research shows" is about research
+            return at + 1 >= len(start) or start[at + 1] not in language.REPORTS
         if bare not in language.FILLERS:
             return False
     return False
 
 
-def find_intents(text: str, words: Sequence[Token], vocabulary: Vocabulary) -> list[Intent]:
-    """The actions that a sentence announces, refuses or supposes, in order, at most four."""
-    low = text.lower().replace("\u2019", "'")
+def find_intents(low: str, heard: Set[str], words: Sequence[Token], vocabulary: Vocabulary) -> list[Intent]:
+    """The actions that a sentence announces, refuses or supposes, in order, at most four.
+
+    `low` is the sentence, lowered; `heard` its words (`runs`).
+    """
+    whole = low
+    if '"' in low or "\u201c" in low:
+        low = _QUOTED.sub(lambda match: " " * len(match.group()), low)
     found: list[Intent] = []
     taken = -1
-    for trigger_start, trigger_end, weak in _triggers(low, words, vocabulary):
+    for trigger_start, trigger_end, weak in _triggers(low, heard, words, vocabulary):
         at = _token_at(words, trigger_end)
-        if at <= taken or _inside_quotes(words, trigger_start):
+        if at <= taken or is_reported(whole, heard, trigger_start):
             continue
-        action = _action(words, at, vocabulary)
+        action = _action(words, at, vocabulary) or _at_the_end(words, at, vocabulary)
         if action is None:
             continue
         taken = action.first
-        found.append(_placed(low, words, action, trigger_start, weak=weak))
-        found.extend(_coordinated(words, found[-1], vocabulary))
+        _place(action, low, heard, words, trigger_start, weak=weak)
+        found.append(action)
+        if not _AND.isdisjoint(heard):
+            found.extend(_coordinated(words, action, vocabulary))
         if len(found) >= MAX_INTENTS:
             break
-    ends = [*(intent.first for intent in found[1:]), len(words)] if found else []
-    spans = zip(found, ends, strict=True)
-    return [replace(intent, last=max(end - 1, intent.first)) for intent, end in spans][:MAX_INTENTS]
+    for at, intent in enumerate(found):
+        end = found[at + 1].first if at + 1 < len(found) else len(words)
+        intent.last = max(end - 1, intent.first)
+    return found[:MAX_INTENTS]
 
 
-def _triggers(low: str, words: Sequence[Token], vocabulary: Vocabulary) -> list[tuple[int, int, bool]]:
+def _triggers(
+    low: str, heard: Set[str], words: Sequence[Token], vocabulary: Vocabulary
+) -> list[tuple[int, int, bool]]:
     """Start, end and weakness of each announcement, in order."""
     found: dict[int, tuple[int, int, bool]] = {}
-    for match in language.NEED.finditer(low):
+    for match in language.NEED.among(low, heard, words):
         if not low.startswith(" to ", match.end()):
             found[match.end()] = (match.start(), match.start(), False)
-    for match in language.MAY.finditer(low):
+    for match in language.MAY.among(low, heard, words):
         found[match.end()] = (match.start(), match.end(), True)
-    for match in language.COMMIT.finditer(low):
+    for match in language.COMMIT.among(low, heard, words):
         if match.group() not in _BARE or _speaks(words, match.start()):
             found[match.end()] = (match.start(), match.end(), False)
     if not found and _starts_with_verb(low, vocabulary):
         found[0] = (0, 0, True)
-    for at, token in enumerate(words):
-        if _literal(token, vocabulary) and (
-            any(word.low in _CALLING for word in words[max(0, at - 4) : at])
-            or (at + 1 < len(words) and words[at + 1].text == "(")
-        ):
-            found.setdefault(token.start, (token.start, token.start, False))
+    if not vocabulary.literal_runs.isdisjoint(heard):
+        for at, token in enumerate(words):
+            if (
+                token.low in vocabulary.literals
+                and (
+                    any(word.low in _CALLING for word in words[max(0, at - 4) : at])
+                    or (at + 1 < len(words) and words[at + 1].text == "(")
+                )
+                and all(_opens(word) for word in words[:at])
+            ):
+                found.setdefault(token.start, (token.start, token.start, False))
     return sorted(found.values(), key=lambda trigger: (trigger[1], trigger[0]))
 
 
@@ -126,25 +152,12 @@ def _speaks(words: Sequence[Token], start: int) -> bool:
 
 
 def _token_at(words: Sequence[Token], position: int) -> int:
-    low, high = 0, len(words)
-    while low < high:
-        middle = (low + high) // 2
-        if words[middle].start < position:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    return bisect_left(words, position, key=_START)
 
 
-def _inside_quotes(words: Sequence[Token], position: int) -> bool:
-    return sum(token.text in _QUOTES for token in words if token.start < position) % 2 == 1
-
-
-def _literal(token: Token, vocabulary: Vocabulary) -> ToolWords | None:
-    tool = vocabulary.by_name.get(token.low)
-    # A tool called `search` is not meant wherever the word is used.
-    plain = tool is not None and tool.spec.name.isalpha() and tool.spec.name.islower()
-    return None if plain else tool
+def _opens(word: Token) -> bool:
+    """Whether a word may stand in front of a written-out call that nothing else announces."""
+    return word.sign or word.low in _CALLING or word.low in _SUBJECTS or word.low in language.FILLERS
 
 
 def _action(words: Sequence[Token], at: int, vocabulary: Vocabulary) -> Intent | None:
@@ -171,12 +184,21 @@ def _action(words: Sequence[Token], at: int, vocabulary: Vocabulary) -> Intent |
     return None
 
 
+def _at_the_end(words: Sequence[Token], at: int, vocabulary: Vocabulary) -> Intent | None:
+    """The verb at the end of its sentence: "Ich muss das Wetter in Kiel abfragen"."""
+    last = len(words) - 1
+    low = words[last].low if at < last else ""
+    if low not in vocabulary.verb_words or any(token.low in language.SPEECH for token in words[at:last]):
+        return None
+    return _intent(at, low, frozenset())
+
+
 def _verb(token: Token, position: int, vocabulary: Vocabulary) -> Intent | None:
-    tool = _literal(token, vocabulary)
+    tool = vocabulary.literals.get(token.low)
     if tool is not None:
         return _intent(position, token.low, tool.families, literal=tool)
     families = language.FAMILIES_OF.get(token.low, frozenset())
-    known = bool(families) or stem(token.low) in vocabulary.verb_stems
+    known = bool(families) or token.low in vocabulary.verb_words or stem(token.low) in vocabulary.verb_stems
     if known and families != {"call"} and token.low not in language.SPEECH | {"use", "using"}:
         return _intent(position, token.low, families)
     return None
@@ -188,33 +210,39 @@ def _intent(first: int, verb: str, families: frozenset[str], *, literal: ToolWor
     )
 
 
-def _placed(low: str, words: Sequence[Token], action: Intent, trigger: int, *, weak: bool) -> Intent:
+def _place(
+    action: Intent, low: str, heard: Set[str], words: Sequence[Token], trigger: int, *, weak: bool
+) -> None:
+    """How the sentence stands to the action that its announcement at `trigger` leads to."""
     verb = words[action.first]
-    prefix, suffix = low[:trigger], _ASKING.sub(" ", low[verb.end :])
+    prefix, suffix = low[:trigger], low[verb.end :]
+    if "if" in heard or "whether" in heard:
+        suffix = _ASKING.sub(" ", suffix)
     near = _near(low, words, trigger, verb.start, reach=7 if action.literal is not None else 4)
-    stance = Stance.WANTED
-    if language.NEGATED.search(near) or language.PAST.search(near) or _AFTER_NEGATED.search(suffix[:40]):
-        stance = Stance.NEGATED
+    if (
+        language.NEGATED.search(near, heard)
+        or language.PAST.search(near, heard)
+        or _AFTER_NEGATED.search(suffix[:40], heard)
+    ):
+        action.stance = Stance.NEGATED
     elif (
         low.rstrip(' "*').endswith(("?", "\uff1f"))
         or words[0].low in language.QUESTION
-        or any(match.group() not in _MODALS for match in language.SUPPOSED.finditer(prefix))
-        or language.SUPPOSED.search(near)
-        or language.AWAITS.search(suffix)
-        or language.TAKES_BACK.search(suffix)
+        or any(match.group() not in _MODALS for match in language.SUPPOSED.finditer(prefix, heard))
+        or language.SUPPOSED.search(near, heard)
+        or language.AWAITS.search(suffix, heard)
+        or language.TAKES_BACK.search(suffix, heard)
     ):
-        stance = Stance.SUPPOSED
-    deferred = language.DEFERRED.search(low[: verb.start]) is not None
-    return replace(action, stance=stance, weak=weak, deferred=deferred)
+        action.stance = Stance.SUPPOSED
+    action.weak = weak
+    action.deferred = language.DEFERRED.search(low[: verb.start], heard) is not None
 
 
 def _near(low: str, words: Sequence[Token], trigger: int, verb: int, *, reach: int) -> str:
     """The text around an announcement: up to `reach` words in front of it within its clause, to the verb."""
     at = _token_at(words, trigger)
     start = at
-    while (
-        start > max(0, at - reach) and not words[start - 1].sign and words[start - 1].low not in {"so", "but"}
-    ):
+    while start > max(0, at - reach) and not words[start - 1].sign and words[start - 1].low not in _BREAKS:
         start -= 1
     return low[words[start].start if start < len(words) else trigger : verb]
 
@@ -222,16 +250,16 @@ def _near(low: str, words: Sequence[Token], trigger: int, verb: int, *, reach: i
 def _coordinated(words: Sequence[Token], intent: Intent, vocabulary: Vocabulary) -> Iterator[Intent]:
     """Further verbs in the same breath: "search flights and then book one"."""
     for at in range(intent.first + 1, min(len(words) - 1, intent.first + 40)):
-        if words[at].low not in {"and", "then", "und", "et", "y", "e", "og", "och"}:
+        if words[at].low not in _AND:
             continue
         following = at + 1
-        while following < len(words) and words[following].low in {"then", "also", "dann", "to"}:
+        while following < len(words) and words[following].low in _FURTHER:
             following += 1
         if following >= len(words):
             return
         verb = words[following].low
         families = language.FAMILIES_OF.get(verb, frozenset())
-        tool = _literal(words[following], vocabulary)
+        tool = vocabulary.literals.get(verb)
         if (families and families != {"call"}) or tool is not None:
             yield Intent(
                 stance=intent.stance,

@@ -23,10 +23,10 @@ def looks(slot: Slot, text: str, kind: ValueKind, talk: Conversation) -> float |
         return None
     if kind is ValueKind.NAME:
         return _looks_of_name(slot, text, talk)
-    return _looks_of_text(slot, kind, fits=shape(text) in slot.shapes)
+    return _looks_of_text(slot, text, kind, fits=shape(text) in slot.shapes)
 
 
-def _looks_of_text(slot: Slot, kind: ValueKind, *, fits: bool) -> float | None:
+def _looks_of_text(slot: Slot, value: str, kind: ValueKind, *, fits: bool) -> float | None:
     shaped = bool(slot.shapes)
     points: float | None
     match kind:
@@ -34,6 +34,13 @@ def _looks_of_text(slot: Slot, kind: ValueKind, *, fits: bool) -> float | None:
             points = None
         case ValueKind.IDENTIFIER:
             points = (1.5 if slot.is_id else 0.5) + (1.5 if fits else -3.0 if shaped else 0.0)
+        case ValueKind.TIME:
+            points = 2.0 if fits or "tim" in slot.words else None
+        case ValueKind.PATH if not (fits or slot.is_path):
+            # A name with a dot or a digit may be an identifier all the same.
+            points = 1.5 if slot.is_id and not shaped and "/" not in value else None
+        case ValueKind.PATH:
+            points = 3.5 if fits else 1.5 if shaped else 2.5
         case ValueKind.CODE:
             points = 2.0 if fits else None if shaped else 0.5
         case ValueKind.NUMBER:
@@ -66,11 +73,18 @@ def keyed(slot: Slot, known: Known) -> float:
 def as_json(slot: Slot, text: str, kind: ValueKind, talk: Conversation) -> Any:
     """The JSON value of a written value; None when it cannot be one."""
     if slot.type in {"integer", "number"}:
-        plain = text.strip("$€£%").replace(",", "")
-        try:
-            return int(plain) if re.fullmatch(r"[-+]?\d{1,15}", plain) else float(plain)
-        except ValueError:
-            return None
+        return as_number(text)
+    if kind is ValueKind.NAME and slot.is_name and " " not in text:
+        return talk.full_name(text)
     if kind is ValueKind.NAME and slot.shapes and text.lower() in talk.aliases:
         return talk.aliases[text.lower()]
     return text.strip("$€£%") if kind is ValueKind.NUMBER else text
+
+
+def as_number(text: str) -> int | float | None:
+    """The number that a text is, with or without a currency; None when it is none."""
+    plain = text.strip("$€£%").replace(",", "")
+    try:
+        return int(plain) if re.fullmatch(r"[-+]?\d{1,15}", plain) else float(plain)
+    except ValueError:
+        return None

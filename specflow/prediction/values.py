@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
-from specflow.prediction.dates import find_dates, iso_date
+from specflow.prediction.dates import FoundDate, date_at, iso_date, may_begin_date
 from specflow.prediction.language import NOT_NAMES, ROLE_OF
 from specflow.prediction.words import Token, name_words, stem, word_set
 
 MAX_VALUES = 24
 MAX_TEXT = 120
 _NUMBER = re.compile(r"[-+]?[$€£]?\d[\d,]*(?:\.\d+)?%?")
+_TIME = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d")
+# A file, a URL, "owner/name"; not "and/or", which no parameter that takes a path is about.
+_PATH = re.compile(r"(?:https?://\S+|/?[\w.@-]+(?:/[\w.@-]+)+/?|[\w-]+\.[a-zA-Z]{1,5})")
 _CODE = re.compile(r"[A-Z]{2,5}")
 _OPENERS = {'"': '"', "“": "”", "«": "»", "「": "」", "`": "`", "„": "“"}
-_JOINERS = frozenset(
-    {"de", "of", "la", "da", "du", "del", "van", "von", "der", "le", "el", "dos", "al", "bin"}
-)
+_JOINERS = frozenset({"de", "of", "la", "da", "du", "del", "van", "der", "le", "el", "dos", "al", "bin"})
+_SIGNS = frozenset('"“„«「`@#/')
+_RELATIVE = re.compile("today|tomorrow|yesterday", re.IGNORECASE)
+_KEYED = frozenset({":", "=", "\uff1a"})
+_PAUSES = frozenset({",", ";"})
+_COUNTED = frozenset({"id", "number"})
 _LINKS = word_set("is are as = : to ist est es number id be called named")
 
 
@@ -31,79 +37,144 @@ class ValueKind(StrEnum):
     CODE = "code"
     NAME = "name"
     QUOTED = "quoted"
+    PATH = "path"
+    TIME = "time"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# What every value has: a digit, a sign of its own, or a capital (or a letter of another script) with a letter
+# behind it. A word that has none of them and may not begin a date is passed over.
+_PROMISING = re.compile(r"[\d\"“„«「`@#/]|[^\W\d_a-z]\w|\.\w")
+
+
 class Value:
-    """A closed value of a sentence.
+    """A closed value of a sentence, over its tokens `first` to `last`.
 
-    `before` are the stems of up to four words in front of it, nearest first; `beside` the one right in
-    front unless that is a preposition; `role` the preposition's job (`from`, `to`, ...); `key` the name
-    written in front of a `:` or `=`; `after` the stem of the next word; `said_year` is False for a date
-    whose year was supplied from elsewhere.
+    `said_year` is False for a date whose year was supplied from elsewhere. What stands around it is
+    looked at when it is asked for, which it seldom is.
     """
 
-    text: str
-    kind: ValueKind
-    first: int
-    last: int
-    role: str = ""
-    key: str = ""
-    before: tuple[str, ...] = ()
-    beside: str = ""
-    after: str = ""
-    said_year: bool = True
+    __slots__ = ("_cues", "_words", "first", "kind", "last", "said_year", "text")
+
+    def __init__(
+        self,
+        words: Sequence[Token],
+        text: str,
+        kind: ValueKind,
+        first: int,
+        last: int,
+        *,
+        said_year: bool = True,
+    ) -> None:
+        self._words = words
+        self._cues: Cues | None = None
+        self.text = text
+        self.kind = kind
+        self.first = first
+        self.last = last
+        self.said_year = said_year
+
+    @property
+    def cues(self) -> Cues:
+        """What stands around it."""
+        if self._cues is None:
+            self._cues = _cues(self._words, self.first, self.last)
+        return self._cues
+
+
+class Cues(NamedTuple):
+    """What stands around a value.
+
+    `near` are the stems of up to three words in front of it; `beside` the one right in front unless that is a
+    preposition; `role` the preposition's job (`from`, `to`, ...); `key` the name written in front of a `:` or
+    `=`; `after` the stem of the next word.
+    """
+
+    role: str
+    key: str
+    near: frozenset[str]
+    beside: str
+    after: str
+
+
+def may_hold_values(text: str, *, today: str = "") -> bool:
+    """False when `find_values` would find nothing in the text, as in most sentences."""
+    if _PROMISING.search(text, 1) or text[:1].isdigit() or text[:1] in _SIGNS:
+        return True
+    return bool(today) and _RELATIVE.search(text) is not None
+
+
+def count_promising(text: str, start: int = 0) -> int:
+    """No fewer than `find_values` will find from `start`, enumerated words and relative dates apart."""
+    if start:
+        return len(_PROMISING.findall(text, start))
+    return len(_PROMISING.findall(text, 1)) + (text[:1].isdigit() or text[:1] in _SIGNS)
 
 
 def find_values(words: Sequence[Token], *, year: int | None = None, today: str = "") -> list[Value]:
     """The values among a sentence's tokens, in order, at most 24."""
     found: list[Value] = []
-    dates = {date.first: date for date in find_dates(words, year=year, today=today)}
-    at = 0
-    while at < len(words) and len(found) < MAX_VALUES:
-        value: Value | None
-        if at in dates:
-            date = dates[at]
-            value = _value(words, date.iso, ValueKind.DATE, at, date.last, said_year=date.said_year)
-        else:
-            value = _quoted(words, at) or _single(words, at) or _name(words, at)
+    at, end = 0, len(words)
+    while at < end:
+        token = words[at]
+        text = token.text
+        if (text.islower() and text.isalpha() and not may_begin_date(text)) or (
+            token.sign and text not in _OPENERS
+        ):
+            at += 1
+            continue
+        date = date_at(words, at, year, today)
+        value = _dated(words, date) if date else _quoted(words, at) or _single(words, at) or _name(words, at)
         if value is not None:
             found.append(value)
+            if len(found) >= MAX_VALUES:
+                break
             at = value.last
         at += 1
     return found
 
 
-def _value(
-    words: Sequence[Token], text: str, kind: ValueKind, first: int, last: int, *, said_year: bool = True
-) -> Value:
-    before = [token for token in words[max(0, first - 7) : first] if token.low not in _OPENERS][::-1]
-    role = next((ROLE_OF[token.low] for token in before[:2] if token.low in ROLE_OF), "")
-    after = next((stem(token.low) for token in words[last + 1 : last + 4] if not token.sign), "")
-    plain: list[str] = []
-    for token in before:
-        if not token.sign and token.low not in _LINKS:
-            plain.extend(stem(part) for part in reversed(name_words(token.text)))
-        elif token.low in {"id", "number"}:
-            plain.append(token.low)
-        elif token.text in {",", ";"} and not plain:
+def _dated(words: Sequence[Token], date: FoundDate) -> Value:
+    return Value(words, date.iso, ValueKind.DATE, date.first, date.last, said_year=date.said_year)
+
+
+def _cues(words: Sequence[Token], first: int, last: int) -> Cues:
+    before = [token for token in words[max(0, first - 7) : first] if token.low not in _OPENERS]
+    before.reverse()
+    role = key = after = beside = ""
+    near = _stems_of(before)
+    if before:
+        lead = before[0].low
+        role = ROLE_OF.get(lead, "")
+        if near and not role:
+            beside = near[0]
+        if not role and len(before) > 1:
+            role = ROLE_OF.get(before[1].low, "")
+        if lead in _KEYED:
+            key = next((token.low for token in before if not token.sign), "")
+    for token in words[last + 1 : last + 4]:
+        if not token.sign:
+            after = stem(token.low)
             break
-    beside = plain[0] if plain and before[0].low not in ROLE_OF else ""
-    key = ""
-    if before and before[0].text in {":", "=", "\uff1a"}:
-        key = next((token.low for token in before if not token.sign), "")
-    return Value(
-        text=text,
-        kind=kind,
-        first=first,
-        last=last,
-        role=role,
-        key=key,
-        before=tuple(plain[:4]),
-        beside=beside,
-        after=after,
-        said_year=said_year,
-    )
+    return Cues(role, key, frozenset(near), beside, after)
+
+
+def _stems_of(before: Sequence[Token]) -> list[str]:
+    """Of the words in front of a value, nearest first, the stems of three."""
+    found: list[str] = []
+    for token in before:
+        if len(found) >= 3:
+            break
+        low = token.low
+        if not token.sign and low not in _LINKS:
+            if low == token.text and low.isalpha() and low.isascii():
+                found.append(stem(low))
+            else:
+                found.extend(stem(part) for part in reversed(name_words(token.text)))
+        elif low in _COUNTED:
+            found.append(low)
+        elif low in _PAUSES and not found:
+            break
+    return found[:3]
 
 
 def _quoted(words: Sequence[Token], at: int) -> Value | None:
@@ -122,7 +193,7 @@ def _quoted(words: Sequence[Token], at: int) -> Value | None:
             text, kind = iso, ValueKind.DATE
         elif (single := _single(words, at + 1)) is not None:
             text, kind = single.text, single.kind
-    return _value(words, text, kind, at, end)
+    return Value(words, text, kind, at, end)
 
 
 def spelled(words: Sequence[Token]) -> str:
@@ -148,23 +219,40 @@ def _single(words: Sequence[Token], at: int) -> Value | None:
     text = token.text.strip("*")
     if token.sign or not text:
         return None
-    if _NUMBER.fullmatch(text):
+    if not text.isalpha() and _NUMBER.fullmatch(text):
         before = words[at - 1].text if at else ""
         if _CODE.fullmatch(before) and len(before) <= 3 and 2 <= len(text) <= 5:
             # "SK 101": a code and a number with a space between them.
-            return _value(words, before + text, ValueKind.IDENTIFIER, at - 1, at)
-        return _value(words, text, ValueKind.NUMBER, at, at)
+            return Value(words, before + text, ValueKind.IDENTIFIER, at - 1, at)
+        return Value(words, text, ValueKind.NUMBER, at, at)
     kind = _kind(text, words[at + 1].text if at + 1 < len(words) else "")
-    return _value(words, text, kind, at, at) if kind is not None else None
+    return Value(words, text, kind, at, at) if kind is not None else None
 
 
 def _kind(text: str, follows: str) -> ValueKind | None:
-    if looks_like_identifier(text):
-        return ValueKind.IDENTIFIER if len(text) <= MAX_TEXT else None
+    kind: ValueKind | None = None
+    if text.isalpha():
+        kind = _code(text, follows)
+    elif len(text) > MAX_TEXT:
+        kind = None
+    elif _TIME.fullmatch(text):
+        kind = ValueKind.TIME
+    elif _PATH.fullmatch(text):
+        kind = ValueKind.PATH
+    elif looks_like_identifier(text):
+        kind = ValueKind.IDENTIFIER
+    else:
+        kind = _code(text, follows)
+    return kind
+
+
+def _code(text: str, follows: str) -> ValueKind | None:
+    if not text.isupper():
+        return None
     if _CODE.fullmatch(text) and text.lower() not in NOT_NAMES:
         taken_along = _NUMBER.fullmatch(follows) and len(text) <= 3 and len(follows) <= 5
         return None if taken_along else ValueKind.CODE
-    if text.isupper() and text.isalnum() and 4 < len(text) <= 12 and text.isascii():
+    if text.isalnum() and 4 < len(text) <= 12 and text.isascii():
         return ValueKind.IDENTIFIER
     return None
 
@@ -179,7 +267,7 @@ def _name(words: Sequence[Token], at: int) -> Value | None:
     if last == at or (at == 0 and last == 1):
         return None
     text = spelled(words[at:last])
-    return _value(words, text, ValueKind.NAME, at, last - 1)
+    return Value(words, text, ValueKind.NAME, at, last - 1)
 
 
 def _capital(token: Token) -> bool:

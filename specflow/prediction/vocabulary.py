@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from specflow.effects.kind import EffectClass
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
 from specflow.prediction.dates import iso_date
-from specflow.prediction.language import FAMILIES_OF, GENERIC, READING
-from specflow.prediction.words import name_words, stem, word_set
+from specflow.prediction.language import FAMILIES_OF, GENERIC, NEED, READING
+from specflow.prediction.plain_schema import PlainSchema
+from specflow.prediction.words import EASTERN, name_words, runs, stem, word_set
 
 MAX_TOOLS = 256
+_NUMERIC = frozenset({"integer", "number"})
 _EXAMPLE = re.compile("['\"`\u201c\u2018]([^'\"`\u201d\u2019\n]{1,60})['\"`\u201d\u2019]")
 _BARE_EXAMPLE = re.compile(r"(?:e\.g\.?,?|for example|such as|like)\s+([A-Za-z0-9#_@.:-]{2,40})")
 _ROLE_WORDS = {
@@ -33,6 +36,7 @@ _PEOPLE = word_set(
     place country region town title company artist recipient participant hotel airport restaurant"""
 )
 _QUERIES = word_set("query q search term terms keyword keywords topic question prompt pattern")
+_PATHS = word_set("path file filename filepath folder directory url uri link page repo repository document")
 _IDS = word_set(
     """id ids code number no key sku ref reference uuid identifier slug token handle email username zip phone
     postcode"""
@@ -57,8 +61,13 @@ class Slot:
     is_id: bool
     is_name: bool
     is_query: bool
+    is_path: bool
     rivals: frozenset[str] = frozenset()
     """Words of identifiers that other tools take: a value called so is not this slot's."""
+    alone: bool = False
+    """Whether it is the tool's only required parameter of its type."""
+    others: frozenset[str] = frozenset()
+    """Words of the tool's other parameters that share none with this one's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +81,7 @@ class ToolWords:
     described: frozenset[str]
     reads: bool
     slots: tuple[Slot, ...]
-    joined: frozenset[str]
+    plain: PlainSchema
 
 
 class Vocabulary:
@@ -84,13 +93,40 @@ class Vocabulary:
         verbs = frozenset(verb for tool in tools for verb in tool.verbs)
         # Verbs that no word list knows; of the known ones the exact form tells announcing from reporting.
         self.verb_stems = verbs - _LISTED_STEMS
+        self.verb_words = (
+            frozenset(word for spec in usable for word in name_words(spec.name) if stem(word) in verbs)
+            - FAMILIES_OF.keys()
+        )
         called = frozenset(word for tool in tools for slot in tool.slots if slot.is_id for word in slot.words)
         called -= verbs  # "book TP351" is no booking's number
         self.tools = tuple(
-            replace(tool, slots=tuple(replace(slot, rivals=called - slot.words) for slot in tool.slots))
+            replace(
+                tool,
+                slots=tuple(_among(tool, slot, called) for slot in tool.slots),
+            )
             for tool in tools
         )
-        self.by_name = {tool.spec.name.lower(): tool for tool in self.tools}
+        # A tool called `search` is not meant wherever the word is used.
+        self.literals = {
+            tool.spec.name.lower(): tool
+            for tool in self.tools
+            if not (tool.spec.name.isalpha() and tool.spec.name.islower())
+        }
+        self.literal_runs = frozenset(map(_telling, self.literals))
+        self.fewest = min(
+            (
+                sum(slot.required and not slot.enum for slot in tool.slots)
+                for tool in self.tools
+                if tool.reads
+            ),
+            default=0,
+        )
+        """Values that a sentence needs at least before any read's arguments can all be in it."""
+        self._acts = FAMILIES_OF.keys() | self.verb_words | self.literal_runs | NEED.words
+        self.by_verb: dict[str, list[ToolWords]] = {}
+        for tool in self.tools:
+            for verb in tool.verbs:
+                self.by_verb.setdefault(verb, []).append(tool)
         counts: dict[tuple[bool, str], int] = {}
         for tool in self.tools:
             for word in set(tool.objects):
@@ -99,28 +135,55 @@ class Vocabulary:
         for tool in self.tools:
             for word in tool.objects or tool.verbs:
                 self._by_word.setdefault(word, []).append(tool)
-        self._weights = {key: 1.0 / count for key, count in counts.items()}
+        # How telling an object word is among tools of the same kind; generic words count little.
+        self._weights = {
+            tool.spec.name: {
+                word: (0.4 if word in _GENERIC_STEMS else 1.0) / counts[tool.reads, word]
+                for word in tool.objects
+            }
+            for tool in self.tools
+        }
 
-    def weight(self, tool: ToolWords, word: str) -> float:
-        """How telling an object word is among tools of the same kind; generic words count little."""
-        weight = self._weights.get((tool.reads, word), 1.0)
-        return weight * 0.4 if word in _GENERIC_STEMS else weight
+    def may_act(self, heard: Set[str]) -> bool:
+        """False when a sentence of these words (`runs`) can have no verb that any tool answers to."""
+        if not self._acts.isdisjoint(heard):
+            return True
+        return bool(self.verb_stems) and not self.verb_stems.isdisjoint(map(stem, heard))
 
     def touched(self, heard: frozenset[str]) -> list[ToolWords]:
         """The tools that at least one heard word is about, in registration order."""
-        near = {tool.spec.name for word in heard for tool in self._by_word.get(word, ())}
-        return [tool for tool in self.tools if tool.spec.name in near]
+        near = {tool.spec.name for word in heard & self._by_word.keys() for tool in self._by_word[word]}
+        return [tool for tool in self.tools if tool.spec.name in near] if near else []
 
     def coverage(self, tool: ToolWords, heard: frozenset[str]) -> float:
         """Which share of the tool's object words was heard, by weight, in [0, 1]."""
-        if not tool.objects:
+        weights = self._weights[tool.spec.name]
+        if not weights:
             return 0.6 if tool.verbs & heard else 0.0
-        total = sum(self.weight(tool, word) for word in tool.objects)
-        if not total:
-            return 0.0
-        return sum(self.weight(tool, word) for word in tool.objects if word in heard) / total
+        return sum(weights[word] for word in weights if word in heard) / sum(weights.values())
 
 
+def _telling(name: str) -> str:
+    """What `runs` will have of any text with the name."""
+    parts = runs(name) or [name]
+    return EASTERN if EASTERN in parts else max(parts, key=len)
+
+
+def _among(tool: ToolWords, slot: Slot, called: frozenset[str]) -> Slot:
+    return replace(slot, rivals=called - slot.words, others=_others(tool, slot), alone=_alone(tool, slot))
+
+
+def _alone(tool: ToolWords, slot: Slot) -> bool:
+    kind = _NUMERIC if slot.type in _NUMERIC else {slot.type}
+    return slot.required and sum(other.required and other.type in kind for other in tool.slots) == 1
+
+
+def _others(tool: ToolWords, slot: Slot) -> frozenset[str]:
+    apart = (other.words for other in tool.slots if other is not slot and not other.words & slot.words)
+    return frozenset().union(*apart)
+
+
+@lru_cache(maxsize=4096)
 def shape(text: str) -> str:
     """The outline of an identifier: letters, digits and signs as classes, with lengths where they tell.
 
@@ -162,7 +225,7 @@ def _tool_words(spec: ToolSpec) -> ToolWords:
         described=frozenset(stem(word) for word in described if len(word) > 3),
         reads=reads,
         slots=tuple(_slot(spec, name, schema) for name, schema in spec.properties.items()),
-        joined=frozenset("".join(words[at : at + 2]) for at in range(len(words) - 1)) | frozenset(words),
+        plain=PlainSchema(spec.parameters),
     )
 
 
@@ -209,6 +272,7 @@ def _slot(spec: ToolSpec, name: str, schema: Mapping[str, Any]) -> Slot:
         is_id=bool(_IDS & set(words)) or any("9" in text or "X" in text for text in shapes),
         is_name=bool(_PEOPLE & set(words)),
         is_query=bool(_QUERIES & set(words)),
+        is_path=bool(_PATHS & set(words)) or inner.get("format") in {"uri", "uri-reference", "iri"},
     )
 
 

@@ -20,36 +20,66 @@ _TOKEN = re.compile(
 )
 _NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 _SUFFIXES = tuple("ations ation ings ing ies ied ion ed es en er ar s e y a o".split())  # noqa: SIM905 - reads better
+EASTERN = "\u3000"
+"""The first character of the scripts without spaces; stands for all of them among words."""
+_EAST = re.compile(f"[{EASTERN}-\U0010ffff]")
+_RUN = re.compile(r"[\w']+")
+_NO_PLURALS = ("ss", "us", "is", "ies", "ations", "ings", "es")
 MAX_WORD = 128
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: there is one for every word that is heard, and frozen ones cost thrice
 class Token:
-    """A word, a number or a sign, with where it stands in its sentence."""
+    """A word, a number or a sign, with where it begins in its sentence. Nobody changes one."""
 
     text: str
     low: str
     start: int
-    end: int
     sign: bool = False
 
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.start + len(self.text)
 
-def tokens(sentence: str) -> list[Token]:
-    """The tokens of a sentence; closing punctuation is dropped, words over 128 characters too."""
-    found = []
-    for match in _TOKEN.finditer(sentence):
-        text, start = match.group(), match.start()
-        if len(text) == 1 and not (text.isalnum() or text == "#"):
-            found.append(Token(text, text, start, match.end(), sign=True))
-            continue
-        text = text.replace("’", "'")
-        bare = text.lstrip("'~-_/").rstrip(".!?'/~")
-        if bare.endswith("'s"):
-            bare = bare[:-2]
-        if not bare or len(bare) > MAX_WORD:
-            continue
-        start += text.find(bare)
-        found.append(Token(bare, bare.lower(), start, start + len(bare)))
+
+def tokens(sentence: str, start: int = 0) -> list[Token]:
+    """The tokens of a sentence from `start`, without closing punctuation and words over 128 characters."""
+    found: list[Token] = []
+    add = found.append
+    for match in _TOKEN.finditer(sentence, start):
+        text = match[0]
+        if text.isalnum():
+            if len(text) <= MAX_WORD:
+                add(Token(text, text.lower(), match.start()))
+        elif len(text) == 1 and text != "#":
+            add(Token(text, text, match.start(), True))
+        else:
+            text = text.replace("’", "'")
+            bare = text.lstrip("'~-_/").rstrip(".!?'/~")
+            if bare.endswith("'s"):
+                bare = bare[:-2]
+            if bare and len(bare) <= MAX_WORD:
+                add(Token(bare, bare.lower(), match.start() + text.find(bare)))
+    return found
+
+
+def lowered(text: str) -> str:
+    """The text in lower case with plain apostrophes, every character in its place."""
+    low = text.lower()
+    if len(low) != len(text):  # some capitals become two characters
+        low = "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
+    return low.replace("\u2019", "'")
+
+
+def runs(low: str, start: int = 0) -> list[str]:
+    """The words of a lowered text from `start`, as the phrases of `language` are made of them.
+
+    `EASTERN` is among them where the text has a character of a script without spaces.
+    """
+    found: list[str] = _RUN.findall(low, start)
+    if not low.isascii() and _EAST.search(low, start):
+        found.append(EASTERN)
     return found
 
 
@@ -58,6 +88,8 @@ def stem(word: str) -> str:
     """A crude stem, the same for the forms of a word in several languages; short words stay as they are."""
     plain = unicodedata.normalize("NFKD", word.lower())
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    if plain.endswith("s") and len(plain) > 4 and not plain.endswith(_NO_PLURALS):
+        plain = plain[:-1]  # first, so that "orders" fares as "order" does
     for suffix in _SUFFIXES:
         if plain.endswith(suffix) and len(plain) - len(suffix) >= 3:
             plain = plain[: -len(suffix)]

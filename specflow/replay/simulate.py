@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from specflow.clock import LoopClock
@@ -17,14 +18,17 @@ from specflow.identity import SeededIds
 from specflow.journal.event import Observers
 from specflow.journal.memory import MemoryJournal
 from specflow.policy.settings import Judge
+from specflow.prediction.calibration.ensemble import Ensemble
+from specflow.prediction.calibration.stages import Stages
 from specflow.prediction.chunk import Chunk, ChunkKind
-from specflow.prediction.predictor import Predictor, TurnContext
+from specflow.prediction.predictor import AnyPredictor, TurnContext
 from specflow.replay.hurried_loop import run_hurried
 from specflow.replay.latency import Latency
 from specflow.replay.steps import Step
 from specflow.speculation.adopt import RealCall
 from specflow.speculation.assemble import assemble
 from specflow.speculation.coordinator import Coordinator
+from specflow.speculation.durations import ENOUGH_FOR_MEDIAN
 from specflow.speculation.parts import Mode, Parts
 from specflow.speculation.session import Session, SessionKey
 from specflow.speculation.turn import Turn
@@ -50,14 +54,14 @@ class Tools:
     """The body of every tool of a replay: it takes its time and answers what was recorded."""
 
     def __init__(self, steps: Sequence[Step], latency: Latency) -> None:
-        self._latency = latency
+        self.latency = latency
         self._answers: dict[str, str] = {}
         for step in steps:
             for call, result in zip(step.calls, step.results, strict=True):
                 self._answers.setdefault(call.fingerprint, result)
 
     async def __call__(self, call: Call, context: CallContext) -> Any:
-        await asyncio.sleep(self._latency(call))
+        await asyncio.sleep(self.latency(call))
         # What the record never saw was a wrong guess: nobody will read the answer.
         return self._answers.get(call.fingerprint, "")
 
@@ -68,18 +72,24 @@ def play(
     registry: ToolRegistry,
     judge: Judge,
     tools: Tools,
-    predictors: Sequence[Predictor],
+    predictors: Sequence[AnyPredictor],
     mode: Mode = Mode.ON,
     speed: float | None = None,
+    stages: Stages | None = None,
+    model: str = "",
 ) -> Played:
     """Play the steps once and return what happened and how long it took.
 
+    `stages` are what the words of predictors have been worth before, `model` is who speaks.
     Without `speed` time is virtual: nothing waits, and what is computed takes no time. With it the run
     takes its time on an ordinary event loop, `speed` times as fast; the seconds returned are the run's own.
     """
     log = EventLog()
-    parts = _parts(registry, judge, predictors, log, mode)
-    stage = _Stage(coordinator=Coordinator(parts), registry=registry, tools=tools, listens=bool(predictors))
+    parts = _parts(registry, judge, predictors, log, mode=mode, ensemble=Ensemble(stages))
+    _experience(parts, steps, tools)
+    stage = _Stage(
+        coordinator=Coordinator(parts), registry=registry, tools=tools, listens=bool(predictors), model=model
+    )
     main = stage.play(steps, log)
     if speed is not None:
         return run_hurried(main, speed=speed)
@@ -96,6 +106,7 @@ class _Stage:
     registry: ToolRegistry
     tools: Tools
     listens: bool
+    model: str = ""
 
     async def play(self, steps: Sequence[Step], log: EventLog) -> Played:
         loop = asyncio.get_running_loop()
@@ -116,7 +127,7 @@ class _Stage:
         """The model streams its answer."""
         loop, coordinator = asyncio.get_running_loop(), self.coordinator
         session = coordinator.session(SessionKey(thread="replay"))
-        context = TurnContext(tools=self.registry, history=step.history)
+        context = TurnContext(tools=self.registry, history=step.history, model=self.model)
         turn = coordinator.begin_turn(session, context, contextvars.copy_context())
         # The question is with the model: what can be guessed without hearing it starts now.
         coordinator.hear(turn, Chunk(kind=ChunkKind.REASONING, text=""))
@@ -162,8 +173,24 @@ class _Stage:
                 )
 
 
+def _experience(parts: Parts, steps: Sequence[Step], tools: Tools) -> None:
+    """A runtime at work knows how long its tools usually take; one run is too short to find out."""
+    usual: dict[str, list[float]] = {}
+    for call in (call for step in steps for call in step.calls):
+        usual.setdefault(call.tool, []).append(tools.latency(call))
+    for tool, seconds in usual.items():
+        for _ in range(ENOUGH_FOR_MEDIAN):
+            parts.durations.saw(tool, median(seconds))
+
+
 def _parts(
-    registry: ToolRegistry, judge: Judge, predictors: Sequence[Predictor], log: EventLog, mode: Mode
+    registry: ToolRegistry,
+    judge: Judge,
+    predictors: Sequence[AnyPredictor],
+    log: EventLog,
+    *,
+    mode: Mode,
+    ensemble: Ensemble,
 ) -> Parts:
     clock = LoopClock()
     return assemble(
@@ -174,6 +201,7 @@ def _parts(
         ids=SeededIds(0),
         observers=Observers([log]),
         predictors=tuple(predictors),
+        ensemble=ensemble,
         mode=mode,
         owner="replay",
     )

@@ -50,14 +50,16 @@ def tools_of(run: RecordedRun, runner: Runner, *, place: str = "run") -> ToolReg
     )
 
 
-def steps_of(run: RecordedRun, *, place: str = "run") -> Iterator[Step]:
+def steps_of(run: RecordedRun, *, place: str = "run", spoken: RecordedRun | None = None) -> Iterator[Step]:
     """The steps in order. Tokens are spread evenly over the recorded time: a record has no token times.
+
+    `spoken` is the run whose answers are heard, if it is another; the history is always that of `run`.
 
     Raises:
         RecordingError: for a turn that no model can have produced.
     """
     try:
-        script = recorded_script(run)
+        script = recorded_script(spoken or run)
     except (ConfigurationError, OverflowError) as error:
         raise RecordingError(f"{place}: {error}") from error
     history: list[HistoryItem] = []
@@ -70,7 +72,8 @@ def steps_of(run: RecordedRun, *, place: str = "run") -> Iterator[Step]:
                 raise RecordingError(f"{place}: turns.{number}: {error}") from error
             if step.seconds > MAX_STEP:
                 raise RecordingError(f"{place}: turns.{number}: {step.seconds:g} s is no time for one answer")
-            yield step
+            if not turn.given:  # what was there before the record began is history, and no step
+                yield step
             asked.append({"role": "assistant"})
         history.extend(_said(turn))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,24 @@ from referencing.exceptions import Unresolvable
 from specflow.effects.registry import ToolRegistry
 from specflow.journal.event import EventKind
 from specflow.policy.settings import Judge
-from specflow.prediction.predictor import Predictor
+from specflow.prediction.calibration.ensemble import Ensemble, Scene
+from specflow.prediction.history.patterns import kit_of
+from specflow.prediction.predictor import AnyPredictor
+from specflow.replay.accounts import Accounts, rows
+from specflow.replay.believed import Believing, stages_of
+from specflow.replay.guesses import reads
 from specflow.replay.latency import Latency
+from specflow.replay.loose import Loose, loose_of
+from specflow.replay.misfires import Misfires, misfires_of
 from specflow.replay.oracle import Bound
+from specflow.replay.percentiles import percentiles
+from specflow.replay.quality import PRECISION
 from specflow.replay.score import Scores
+from specflow.replay.shuffled import shuffled
 from specflow.replay.simulate import Played, Tools, play
+from specflow.replay.spread import PARTS, Share, Spread
 from specflow.replay.steps import Step, steps_of, tools_of
+from specflow.replay.threshold import AtThreshold
 from specflow.speculation.parts import Mode
 from specflow.traces.recorded import RecordedRun, RecordingError
 
@@ -42,6 +54,7 @@ AMOUNTS = (
     "oracle_seconds",
     "regret_seconds",
 )
+MONEY = ("calls_usd", "saved_usd")
 OUTCOMES = ("hit", "late", "miss", "stale", "cancelled", "compensated", "stuck")
 
 
@@ -53,11 +66,13 @@ class Summary:
     were made: hit, late, miss or stale, `held` (the policy lets them not run early) or `refused`;
     `conflicts` of them failed because an early write was in their way. `unknown` are calls of tools that the
     run does not list, which take no time. Every launched call was adopted (hit,
-    late) or is in `wasted_calls`.
+    late) or is in `wasted_calls`, and has one class among the `misfires`.
 
     `oracle_seconds` is what right guesses made at once would have saved one step ahead, under the same
     policy without its budgets; `regret_seconds` what the predictors' own right guesses would have saved if
-    made at once, minus what they saved.
+    made at once, minus what they saved. `calls_usd` is the price of the real calls, which are made with and
+    without speculation; `saved_usd` what the saved seconds are worth (`usd_per_second` of the policy);
+    `wasted_usd` the price of the wasted calls, and of undoing them.
     """
 
     runs: int = 0
@@ -78,27 +93,48 @@ class Summary:
     regret_seconds: float = 0.0
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     scores: Scores = field(default_factory=Scores)
+    misfires: Misfires = field(default_factory=Misfires)
+    calls_usd: float = 0.0
+    saved_usd: float = 0.0
+    accounts: Accounts = field(default_factory=Accounts)
+    loose: Loose = field(default_factory=Loose)
+    spread: Spread = field(default_factory=Spread)
     sequential_steps: list[float] = field(default_factory=list)
     speculative_steps: list[float] = field(default_factory=list)
 
     def include(self, one: Summary) -> None:
         """Add another summary to this one."""
-        for name in (*COUNTS, *AMOUNTS):
+        for name in (*COUNTS, *AMOUNTS, *MONEY):
             setattr(self, name, getattr(self, name) + getattr(one, name))
         for outcome, count in one.outcomes.items():
             self.outcomes[outcome] += count
         self.sequential_steps += one.sequential_steps
         self.speculative_steps += one.speculative_steps
         self.scores.include(one.scores)
+        self.misfires.include(one.misfires)
+        self.accounts.include(one.accounts)
+        self.loose.include(one.loose)
+        self.spread.shares += one.spread.shares
 
-    def as_json(self) -> dict[str, Any]:
-        """The shape programs rely on."""
+    def as_json(self, *, whole: bool = False) -> dict[str, Any]:
+        """The shape programs rely on; with `whole` each predictor's figures have their intervals."""
         return {
             **{name: getattr(self, name) for name in COUNTS},
             # Adding 0.0 takes the sign off a zero.
             **{name: round(getattr(self, name), 3) + 0.0 for name in AMOUNTS},
+            "money": {
+                "calls_usd": round(self.calls_usd, 6),
+                "saved_usd": round(self.saved_usd, 6) + 0.0,
+                "wasted_usd": round(self.wasted_usd, 6),
+                "net_usd": round(self.saved_usd - self.wasted_usd, 6) + 0.0,
+            },
+            "by_tool": rows(self.accounts.by_tool),
+            "by_predictor": rows(self.accounts.by_predictor),
             "outcomes": dict(self.outcomes),
-            "predictors": {name: score.as_row() for name, score in sorted(self.scores.of.items())},
+            "misfires": self.misfires.total(),
+            "loose": self.loose.as_json(),
+            "misfires_by_predictor": self.misfires.rows(),
+            "predictors": {name: score.as_row(whole=whole) for name, score in sorted(self.scores.of.items())},
             "latency": {
                 "sequential": percentiles(self.sequential_steps),
                 "speculative": percentiles(self.speculative_steps),
@@ -111,25 +147,31 @@ def replay_run(
     summary: Summary,
     *,
     judge_for: JudgeFor,
-    predictors: Sequence[Predictor],
+    predictors: Sequence[AnyPredictor],
     latency: Latency,
+    threshold: float | None = None,
+    shuffle: int | None = None,
     speed: float | None = None,
     place: str = "",
 ) -> Summary:
     """Replay one run twice, sequential and speculative, beside its bounds, and add it to `summary`.
 
-    `speed` is as for `play`. Returns the summary of this run alone.
+    `threshold` takes the place of the policy's own ones (in [0, 1]); `shuffle` is the seed by which the words
+    of the answers are shuffled. `speed` is as for `play`. Returns the summary of this run alone.
 
     Raises:
         RecordingError: saying at `place` what in the record cannot be played.
     """
     place = place or f"run {run.number}"
-    steps = tuple(steps_of(run, place=place))
+    spoken = None if shuffle is None else shuffled(run, shuffle)
+    steps = tuple(steps_of(run, place=place, spoken=spoken))
     tools = Tools(steps, latency)
     registry = tools_of(run, tools, place=place)
     judge = judge_for(registry)
+    if threshold is not None:
+        judge = AtThreshold(of=judge, threshold=threshold)
 
-    def once(predictors: Sequence[Predictor], mode: Mode) -> Played:
+    def once(predictors: Sequence[AnyPredictor], mode: Mode) -> Played:
         return play(
             steps,
             registry=registry,
@@ -138,6 +180,8 @@ def replay_run(
             predictors=predictors,
             mode=mode,
             speed=speed,
+            stages=stages_of(predictors),
+            model=run.model,
         )
 
     try:
@@ -149,13 +193,34 @@ def replay_run(
         # Only a schema or a value of the record can be nested, refer or match like that.
         raise RecordingError(f"{place}: the arguments cannot be checked: {error}") from error
     one = _count(steps, registry, judge, speculative)
+    one.misfires.count(misfires_of(speculative.log.events))
+    one.loose = loose_of(steps, speculative.log.events)
     one.sequential_seconds = sequential.seconds
     one.saved_seconds = sequential.seconds - speculative.seconds
+    one.saved_usd = one.saved_seconds * judge.budgets.usd_per_second
     one.oracle_seconds = sequential.seconds - best
     one.regret_seconds = speculative.seconds - ideal
     one.sequential_steps = list(sequential.steps)
     one.speculative_steps = list(speculative.steps)
-    one.scores.add([predictor.name for predictor in predictors], steps, speculative)
+    names = [predictor.name for predictor in predictors]
+    scene = Scene(domain=kit_of(registry), model=run.model)
+    one.scores.add(
+        names,
+        steps,
+        speculative,
+        reads=lambda call: reads(judge, registry, call),
+        believing=lambda: Believing(scene, PRECISION, Ensemble(stages_of(predictors))),
+        task=run.task_id,
+        least=threshold or 0.0,
+    )
+    one.spread.shares.append(
+        Share(
+            task=run.task_id,
+            amounts=(*(getattr(one, part) for part in PARTS), *one.misfires.total().values()),
+            sequential=sequential.steps,
+            speculative=speculative.steps,
+        )
+    )
     summary.include(one)
     return one
 
@@ -170,8 +235,9 @@ def _guessed(bound: Bound, played: Played) -> list[set[str]]:
 
 
 def _count(steps: Sequence[Step], registry: ToolRegistry, judge: Judge, played: Played) -> Summary:
-    resolved = played.log.of(EventKind.RESOLVED)
-    wasted = [event for event in resolved if event.outcome not in {"hit", "late"}]
+    accounts = Accounts()
+    accounts.count(played.log.events, judge, registry)
+    early = accounts.whole()
     ended = played.log.of(EventKind.CALL_ENDED)
     answered = [event.outcome for event in ended]
     called = [call.tool for step in steps for call in step.calls]
@@ -179,27 +245,20 @@ def _count(steps: Sequence[Step], registry: ToolRegistry, judge: Judge, played: 
         runs=1,
         steps=len(steps),
         untimed_steps=sum(not step.timed for step in steps),
-        launched=len(played.log.of(EventKind.LAUNCHED)),
-        wasted_calls=len(wasted),
+        launched=early.launched,
+        wasted_calls=early.wasted_calls,
         calls=len(answered),
         held=answered.count("held"),
         refused=answered.count("refused"),
         conflicts=sum(event.error.startswith("ConflictError") for event in ended),
         unknown=sum(name not in registry for name in called),
-        wasted_seconds=sum(float(event.facts.get("wasted", 0.0)) for event in wasted),
-        wasted_usd=sum(
-            judge.settings(registry.require(event.call.tool)).cost_usd for event in wasted if event.call
+        wasted_seconds=early.wasted_seconds,
+        wasted_usd=early.wasted_usd,
+        calls_usd=sum(
+            judge.settings(registry.require(event.call.tool)).cost_usd
+            for event in ended
+            if event.call is not None and event.outcome != "refused"
         ),
+        accounts=accounts,
         outcomes=played.log.outcomes(),
     )
-
-
-def percentiles(values: Iterable[float]) -> dict[str, float]:
-    """p50, p95 and p99 by nearest rank (always one of the values); zeros when there is nothing."""
-    ordered = sorted(values)
-
-    def rank(percent: int) -> float:
-        # In whole numbers: 0.95 * n can come out just above the rank that is meant.
-        return round(ordered[-(-percent * len(ordered) // 100) - 1], 3) if ordered else 0.0
-
-    return {f"p{percent}": rank(percent) for percent in (50, 95, 99)}

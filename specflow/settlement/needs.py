@@ -20,8 +20,9 @@ def missing_tools(
     needed: set[str] = set()
     for row in rows:
         if row.stage not in at_rest:
-            if row.undo is not None:
+            if row.undo is not None and not row.undo.covered_by:
                 needed.add(row.undo.tool)
-            if row.stage in {Stage.INTENDED, Stage.UNKNOWN} and row.verify is not None:
+            unsure = row.stage in {Stage.INTENDED, Stage.UNKNOWN} and not row.in_journal
+            if unsure and row.verify is not None:
                 needed.add(row.verify.tool)
     return tuple(sorted(name for name in needed if name not in registry))

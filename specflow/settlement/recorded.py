@@ -8,6 +8,7 @@ from typing import Any
 
 from specflow.effects.call import Call
 from specflow.effects.redaction import HIDDEN
+from specflow.effects.result import seen
 from specflow.errors import SealedError, SpecflowError, ToolTimeoutError
 from specflow.journal.record import EffectRow
 from specflow.policy.settings import Expression
@@ -50,6 +51,7 @@ class Recorded:
         for root in expression.roots - given.keys():
             if self._hidden(root, expression):
                 names[root] = self._open(root)
+        names["result"] = seen(names["result"])
         value = expression.evaluate(names)
         if HIDDEN in json.dumps(value, default=str) and any(
             map(self._untold, expression.roots - given.keys())

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from specflow.errors import ConflictError, FencedError, JournalError, SpecflowError
 from specflow.execution.finish import finish
+from specflow.journal.cover import base_of
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Lease, SessionRow
-from specflow.journal.rules import SAGA_ABORTED
+from specflow.journal.rules import SAGA_ABORTED, TAKEN_BACK
 from specflow.lifecycle import RESTING, TERMINAL, Stage
 from specflow.probe import reach
 from specflow.settlement.rest import Settler
@@ -60,15 +61,40 @@ async def settle_session(
 ) -> Report:
     """Decide every open branch (presumed abort), bring every effect to rest, newest first.
 
-    A session that was decided `saga_aborted` takes back what it committed as well. It is closed when
-    `close` is set and everything is at rest. `told` hears of each effect that is stuck now.
+    A session that was decided `saga_aborted`, or of a run that was taken back as a whole, takes back what it
+    committed as well, and then what earlier sessions of its run did. It is closed when `close` is set and
+    everything is at rest. `told` hears of each effect that is stuck now.
     """
     session = await journal.session(lease.session_id)
-    saga = session is not None and session.decision == SAGA_ABORTED
+    saga = session is not None and await goes_back(journal, session) and await _decided(journal, lease)
     for branch_id in await journal.open_branches(lease.session_id):
         reach("abort.before")
         await journal.abort(lease, branch_id, cause)
         reach("abort.committed")
+    # INVARIANT: all of the run is condemned before any of it is undone: whoever recovers goes on with all.
+    earlier = list(await _condemned(journal, lease, session)) if saga and session is not None else []
+    try:
+        report = await _own(journal, settler, lease, cause=cause, saga=saga, close=close, told=told)
+        while earlier:
+            report += await settle_taken(journal, settler, earlier.pop(0), cause=TAKEN_BACK, told=told)
+    finally:
+        # INVARIANT: who cannot go on with what it has condemned does not keep it from others.
+        for taken in earlier:
+            await _give_back(journal, taken)
+    return report
+
+
+async def _own(
+    journal: Journal,
+    settler: Settler,
+    lease: Lease,
+    *,
+    cause: str,
+    saga: bool,
+    close: bool,
+    told: Callable[[EffectRow], None],
+) -> Report:
+    """Bring the effects of this very session to rest."""
     compensated = stuck = waiting = 0
     at_rest = TERMINAL | {Stage.STUCK} if saga else RESTING
     rows = await (journal.effects(lease.session_id) if saga else journal.unsettled(lease.session_id))
@@ -76,15 +102,44 @@ async def settle_session(
         if row.stage in at_rest:
             continue
         stage = await settler.rest(lease, row, cause=cause, saga=saga)
-        compensated += stage is Stage.COMPENSATED
+        # A patch and its base are undone once, by the undo of the base.
+        compensated += stage is Stage.COMPENSATED and not base_of(row.undo)
         waiting += stage not in at_rest
         if stage is Stage.STUCK:
             stuck += 1
             told(row)
+            for patch in await journal.dependents(row.effect_id):
+                if base_of(patch.undo) == row.effect_id and patch.stage is not Stage.FAILED:
+                    # It stands as it was amended, so the amended call must not be made beside it either.
+                    told(replace(row, fingerprint=patch.fingerprint))
     if close and not waiting:
         reach("session.close")
         await journal.close_session(lease, decision=SAGA_ABORTED if saga else "completed")
     return Report(compensated=compensated, stuck=stuck, waiting=waiting)
+
+
+async def goes_back(journal: Journal, session: SessionRow) -> bool:
+    """Whether what a session committed is to be taken back: that was decided of it, or of its run."""
+    if session.decision == SAGA_ABORTED or not session.run_key:
+        return session.decision == SAGA_ABORTED
+    # INVARIANT: what was still open when its run was taken back, and so could not be condemned, goes with it.
+    return await journal.run_taken_back(session.thread, session.run_key, tenant=session.tenant)
+
+
+async def _condemned(journal: Journal, lease: Lease, session: SessionRow) -> tuple[Lease, ...]:
+    """Leases on earlier sessions of the run that have committed something, the newest first."""
+    kept = await journal.kept_by_run(session.thread, session.run_key, tenant=session.tenant)
+    others = [item for item in kept if item.effect.session_id != lease.session_id]
+    if not others:
+        return ()
+    leases = await journal.condemn(
+        lease,
+        [item.effect.effect_id for item in others],
+        seen={name for item in others for name in item.identities},
+        cause=TAKEN_BACK,
+    )
+    age = {item.effect.session_id: item.effect.created_at for item in others}
+    return tuple(sorted(leases, key=lambda taken: age[taken.session_id], reverse=True))
 
 
 async def take_back(
@@ -146,21 +201,33 @@ async def recover(
     """
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(session: SessionRow) -> Report:
+    async def some(sessions: Sequence[SessionRow]) -> Report:
+        report = Report()
         async with gate:
-            return await recover_session(
-                journal, settler, session.session_id, owner=owner, force=orphaned(session)
-            )
+            for session in sessions:
+                report += await recover_session(
+                    journal, settler, session.session_id, owner=owner, force=orphaned(session)
+                )
+        return report
 
     abandoned = {session.session_id for session in await journal.abandoned_sessions()}
     active = await journal.active_sessions()
     chosen = [session for session in active if session.session_id in abandoned or orphaned(session)]
     report = Report(held=len(active) - len(chosen))
-    for answer in await asyncio.gather(*map(one, chosen), return_exceptions=True):
+    for answer in await asyncio.gather(*map(some, _runs(chosen)), return_exceptions=True):
         if isinstance(answer, BaseException):
             raise answer
         report += answer
     return report
+
+
+def _runs(sessions: Sequence[SessionRow]) -> list[list[SessionRow]]:
+    """The sessions of one run together, the newest first: in that order their effects are undone."""
+    found: dict[tuple[str, ...], list[SessionRow]] = {}
+    for session in sorted(sessions, key=lambda session: session.created_at, reverse=True):
+        run = (session.tenant, session.thread, session.run_key) if session.run_key else (session.session_id,)
+        found.setdefault(run, []).append(session)
+    return list(found.values())
 
 
 async def recover_session(
@@ -200,9 +267,13 @@ async def settle_taken(
     except FencedError:
         return Report(held=1)  # somebody else settles it at the same time, with a newer fence
     except (SpecflowError, asyncio.CancelledError):
-        with contextlib.suppress(SpecflowError):  # it stays ours until this process ends
-            await finish(journal.release_session(lease))
+        await _give_back(journal, lease)
         raise
     if report.waiting:
         await journal.release_session(lease)  # an operator must be able to take it
     return report
+
+
+async def _give_back(journal: Journal, lease: Lease) -> None:
+    with contextlib.suppress(SpecflowError):  # it stays ours until this process ends
+        await finish(journal.release_session(lease))

@@ -14,10 +14,14 @@ from typing import Any
 from specflow.clock import Clock
 from specflow.effects.call import Call
 from specflow.effects.registry import ToolRegistry
+from specflow.effects.result import seen
 from specflow.effects.tool import CallContext, ToolSpec
 from specflow.errors import SpecflowError
 from specflow.execution.attempt import attempt
 from specflow.execution.outcome import success
+from specflow.execution.repetition import repeat, travels_until
+from specflow.execution.time_allowed import OnRecord, too_late
+from specflow.journal.cover import base_of
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Lease, Outcome
 from specflow.lifecycle import TERMINAL, BranchState, Stage
@@ -32,11 +36,13 @@ log = logging.getLogger("specflow")
 LOST = "the process ended before an outcome was written"
 """Error text of an effect whose caller died: unlike a raised error, nobody was told anything."""
 
-UNBOUNDED = 60.0
-"""Seconds for which a request may still be travelling when its tool has no `timeout`: until then the answer
-that it did not happen is not believed."""
+ROLLED_BACK = "the process ended before it was committed: it did not happen"
+"""The same of an effect in the journal's own database, of which that is certain."""
 
 VERIFY_TIMEOUT = 30.0
+
+REPEAT_TIMEOUT = 30.0
+"""Seconds that a repetition by recovery may take: whoever asks after it in turn waits so long."""
 
 
 class Settler:
@@ -72,9 +78,7 @@ class Settler:
         committed. What is to be undone waits for what builds on it, and stays as it is while that is stuck.
         """
         state = await self._journal.branch_state(row.branch_id)
-        if row.stage is Stage.INTENDED:
-            await self._journal.record(lease, row.effect_id, Outcome(stage=Stage.UNKNOWN, error=LOST))
-            row = await self._reread(row)
+        row = await self._no_longer_intended(lease, row)
         if state == BranchState.CONFIRMED and not saga:
             return await self._keep(lease, row, cause)
         if state == BranchState.OPEN:
@@ -85,8 +89,9 @@ class Settler:
             return row.stage
         if not await self._free(lease, row, cause, saga=saga):
             return row.stage
-        if row.stage is Stage.UNKNOWN and row.before_known:
-            # Unlike a cancellation, what is written back cannot keep a call from arriving after it.
+        if row.stage is Stage.UNKNOWN and (row.before_known or base_of(row.undo)):
+            # Unlike a cancellation, what is written back cannot keep a call from arriving after it. Nor can
+            # the undo of a base keep its patch from arriving: it waits here, as the patch builds on it.
             await self._until_it_cannot_travel(row)
         return await self._undoer.undo(lease, row, cause=cause, speculation_id=speculation_id)
 
@@ -140,8 +145,28 @@ class Settler:
         except SpecflowError:
             return False
 
+    async def _no_longer_intended(self, lease: Lease, row: EffectRow) -> EffectRow:
+        if row.stage is not Stage.INTENDED:
+            return row
+        # INVARIANT: what is one commit with its outcome has not happened without it, nor can it any more:
+        # a process that still tries is fenced in that very transaction.
+        lost = Outcome(stage=Stage.UNKNOWN, error=LOST)
+        never = Outcome(stage=Stage.FAILED, error=ROLLED_BACK)
+        await self._journal.record(lease, row.effect_id, never if row.in_journal else lost)
+        return await self._reread(row)
+
     async def _resolve(self, lease: Lease, row: EffectRow, *, repeat: bool) -> EffectRow:
         """Find out whether an unknown effect happened; stuck when nobody can tell."""
+        while row.stage is Stage.UNKNOWN:
+            rev = row.rev
+            row = await self._resolve_once(lease, row, repeat=repeat)
+            if row.rev == rev:
+                break  # it is not ours to change
+            # INVARIANT: what was answered says nothing of a repetition since: that is asked after, too.
+            row = await self._no_longer_intended(lease, row)
+        return row
+
+    async def _resolve_once(self, lease: Lease, row: EffectRow, *, repeat: bool) -> EffectRow:
         try:
             outcome = await self._find_out(lease, row, repeat=repeat)
         except Exception as error:  # noqa: BLE001 - whatever a tool raises here, the answer is: not known
@@ -154,11 +179,12 @@ class Settler:
                 lease, row.effect_id, Stage.UNKNOWN, Stage.STUCK, cause="unresolved", error=reason
             )
         else:
-            await self._journal.record(lease, row.effect_id, outcome)
+            rev = row.rev if outcome.stage is Stage.FAILED else None
+            await self._journal.record(lease, row.effect_id, outcome, rev=rev)
         return await self._reread(row)
 
     async def _find_out(self, lease: Lease, row: EffectRow, *, repeat: bool) -> Outcome | None:
-        if row.verify is not None:
+        if row.verify is not None and not row.in_journal:
             await self._until_it_cannot_travel(row)
             reach("verify.before")
             answer = await self._ask(row)
@@ -173,13 +199,35 @@ class Settler:
         recorded = Recorded(row, self._sealer)
         if repeat and row.keyed and spec is not None and spec.runner is not None and recorded.whole:
             # Decided and keyed: the same key once more has the effect exactly once.
-            context = CallContext(
-                idempotency_key=row.idem_key, key_parameter=self._key_parameter(spec), fence=lease.fence
-            )
-            call = recorded.repetition()
-            value = await self._call(spec, call, context, secret=row.redacted)
-            return self._happened(row, value)
+            return await self._repeat(lease, row, spec, recorded.repetition())
         return None
+
+    async def _repeat(self, lease: Lease, row: EffectRow, spec: ToolSpec, call: Call) -> Outcome | None:
+        """Call it once more; None: somebody else was first, and it is not called."""
+        on_record = await repeat(self._journal, self._clock, lease, row, seconds=REPEAT_TIMEOUT)
+        if on_record is None:
+            return None
+        context = CallContext(
+            idempotency_key=row.idem_key, key_parameter=self._key_parameter(spec), fence=lease.fence
+        )
+        try:
+            value = await self._call(
+                spec, call, context, secret=row.redacted, within=self._left(spec, on_record)
+            )
+        except Exception:
+            # Nobody was told of it: whoever comes to it next may repeat it as well.
+            lost = Outcome(stage=Stage.UNKNOWN, error=LOST)
+            await self._journal.record(lease, row.effect_id, lost, rev=on_record.rev)
+            raise
+        reach("again.called")
+        return self._happened(row, value)
+
+    def _left(self, spec: ToolSpec, on_record: OnRecord) -> float:
+        """Seconds until a repetition has to be over, as the journal says."""
+        left = on_record.until - self._clock.wall()
+        if left <= 0.0:
+            raise too_late(spec.name, REPEAT_TIMEOUT)
+        return min(left, REPEAT_TIMEOUT)
 
     def _happened(self, row: EffectRow, value: Any) -> Outcome:
         secrets = self._secrets(row.tool)
@@ -192,11 +240,11 @@ class Settler:
     async def _until_it_cannot_travel(self, row: EffectRow) -> None:
         """A verify may be overtaken by the request it asks about: wait until that has timed out."""
         if row.call_deadline is not None:
-            await asyncio.sleep(max(0.0, row.call_deadline - self._clock.wall()))
+            await asyncio.sleep(max(0.0, travels_until(row) - self._clock.wall()))
 
     async def _outlast(self, row: EffectRow) -> bool:
         """Wait until a call without a time-out is taken to be over; False when it was so from the start."""
-        left = row.created_at + UNBOUNDED - self._clock.wall()
+        left = travels_until(row) - self._clock.wall()
         if left > 0:
             await asyncio.sleep(left)
         return left > 0
@@ -209,12 +257,21 @@ class Settler:
             raise SpecflowError(f"{plan.tool} cannot be run in this process")
         texts = {name: self._compile(text) for name, text in plan.arguments.items()}
         call, secret = Recorded(row, self._sealer).call(plan.tool, texts)
-        return await self._call(spec, call, CallContext(compensating=True), secret=bool(secret))
+        answer = await self._call(spec, call, CallContext(compensating=True), secret=bool(secret))
+        return None if seen(answer) is None else answer
 
-    async def _call(self, spec: ToolSpec, call: Call, context: CallContext, *, secret: bool) -> Any:
+    async def _call(
+        self,
+        spec: ToolSpec,
+        call: Call,
+        context: CallContext,
+        *,
+        secret: bool,
+        within: float = VERIFY_TIMEOUT,
+    ) -> Any:
         assert spec.runner is not None
         try:
-            return await attempt(spec.runner, call, context, within=VERIFY_TIMEOUT)
+            return await attempt(spec.runner, call, context, within=within)
         except Exception as error:
             if secret:
                 # What it says may quote what it was given.

@@ -14,6 +14,9 @@ from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import CallContext, ToolSpec
 from specflow.errors import SpecflowError
 from specflow.execution.attempt import attempt
+from specflow.execution.finish import finish
+from specflow.execution.in_journal import InJournal
+from specflow.journal.cover import base_of
 from specflow.journal.event import CallEvent, EventKind, Observers
 from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, Lease, UndoPlan
@@ -52,6 +55,7 @@ class Undoer:
         observers: Observers,
         compensates: Callable[[str, str], bool],
         key_parameter: Callable[[ToolSpec], str],
+        transaction_parameter: Callable[[ToolSpec], str] = lambda _tool: "",
         persistence: Persistence | None = None,
         jitter: random.Random | None = None,
         sealer: Sealer | None = None,
@@ -63,6 +67,7 @@ class Undoer:
         self._observers = observers
         self._compensates = compensates
         self._key_parameter = key_parameter
+        self._transaction_parameter = transaction_parameter
         self._persistence = persistence or Persistence()
         self._under_way: dict[str, asyncio.Future[None]] = {}
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, guards nothing
@@ -86,6 +91,8 @@ class Undoer:
             mine.set_result(None)
 
     async def _undo(self, lease: Lease, row: EffectRow, *, cause: str, speculation_id: str) -> Stage:
+        if base_of(row.undo):
+            return await self._cover(lease, row)
         started = self._clock.monotonic()
         comp_key = row.comp_key or digest("undo", row.idem_key)
         recorded = Recorded(row, self._sealer)
@@ -111,7 +118,7 @@ class Undoer:
             return await self._as_it_is(row)
         reach("undo.intended")
         self._began(row, speculation_id, shown, cause)
-        error_text = await self._try(lease, row, spec, call, comp_key, secret=bool(secret))
+        error_text = await self._try(lease, row, spec, call, comp_key, cause=cause, secret=bool(secret))
         if error_text:
             return await self._stuck(
                 lease,
@@ -121,19 +128,44 @@ class Undoer:
                 started=started,
                 source=Stage.COMPENSATING,
             )
-        await self._journal.move(lease, row.effect_id, Stage.COMPENSATING, Stage.COMPENSATED, cause=cause)
+        going, gone = Stage.COMPENSATING, Stage.COMPENSATED
+        local = bool(self._transaction_parameter(spec))
+        written = not local and await self._journal.move(lease, row.effect_id, going, gone, cause=cause)
+        if not written and (now := await self._as_it_is(row)) is not gone:
+            return now  # somebody else has settled it, and what was done here is rolled back
         reach("undo.committed")
         self._ended(row, speculation_id, "compensated", "", started)
         return Stage.COMPENSATED
 
+    async def _cover(self, lease: Lease, row: EffectRow) -> Stage:
+        """A patch is taken back by the undo of its base, which waits for this: nothing is called here."""
+        cause = f"covered by {base_of(row.undo)}"
+        if row.stage is not Stage.COMPENSATING:
+            await self._journal.move(lease, row.effect_id, row.stage, Stage.COMPENSATING, cause=cause)
+            reach("cover.intended")
+        await self._journal.move(lease, row.effect_id, Stage.COMPENSATING, Stage.COMPENSATED, cause=cause)
+        reach("cover.committed")
+        return await self._as_it_is(row)
+
     async def _try(
-        self, lease: Lease, row: EffectRow, spec: ToolSpec, call: Call, comp_key: str, *, secret: bool
+        self,
+        lease: Lease,
+        row: EffectRow,
+        spec: ToolSpec,
+        call: Call,
+        comp_key: str,
+        *,
+        cause: str,
+        secret: bool,
     ) -> str:
         """Call the compensator until it succeeds; returns why it did not, empty when it did."""
         plan = row.undo
         assert plan is not None
         assert spec.runner is not None
         persistence = self._persistence
+        local, parameter = None, self._transaction_parameter(spec)
+        if parameter:
+            local = InJournal(self._journal, lease, row.effect_id, spec.runner, parameter=parameter)
         context = CallContext(
             idempotency_key=comp_key,
             key_parameter=self._key_parameter(spec),
@@ -146,7 +178,7 @@ class Undoer:
                 pause = min(persistence.pause * 2 ** (number - 1), persistence.longest_pause)
                 await asyncio.sleep(pause * self._jitter.uniform(0.5, 1.0))
                 # Each further try is on record before it is made.
-                await self._journal.move(
+                again = await self._journal.move(
                     lease,
                     row.effect_id,
                     Stage.COMPENSATING,
@@ -154,12 +186,20 @@ class Undoer:
                     cause="retry",
                     error=reason,
                 )
+                if not again:
+                    return ""  # somebody has settled it; or it was committed, and only the answer was lost
             try:
-                answer = await attempt(spec.runner, call, context, within=UNDO_TIMEOUT)
+                answer = await attempt(local or spec.runner, call, context, within=UNDO_TIMEOUT)
                 reach("undo.called")
                 reason = self._judge_answer(plan, row, answer, comp_key)
+                if local is not None and not reason:
+                    # Not done: whoever has moved it has undone it, and this is rolled back.
+                    await finish(local.undone(cause))
             except Exception as error:  # noqa: BLE001 - whatever a compensator raises is a failed try
                 reason = told(error, secret=secret)
+            finally:
+                if local is not None:
+                    await local.give_up()
             if not reason:
                 return ""
         return f"{spec.name} did not undo it in {persistence.tries} tries: {reason}"

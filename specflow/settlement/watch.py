@@ -13,9 +13,8 @@ from specflow.effects.registry import ToolRegistry
 from specflow.errors import JournalError, SpecflowError
 from specflow.journal.port import Journal
 from specflow.journal.record import SessionRow
-from specflow.journal.rules import SAGA_ABORTED
 from specflow.settlement.needs import missing_tools
-from specflow.settlement.recover import AT_ONCE, Report, recover_session
+from specflow.settlement.recover import AT_ONCE, Report, goes_back, recover_session
 from specflow.settlement.rest import Settler
 
 EVERY = 0.05
@@ -85,7 +84,8 @@ class Watch:
             while not stop.is_set():
                 await self._look()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._every)
+                    async with asyncio.timeout(self._every):
+                        await stop.wait()
         finally:
             await asyncio.gather(*self._at_work.values())
 
@@ -132,7 +132,7 @@ class Watch:
     async def _try(self, session: SessionRow) -> bool:
         """Recover it; False: there is more to do, later."""
         session_id = session.session_id
-        saga = session.decision == SAGA_ABORTED
+        saga = await goes_back(self._journal, session)
         rows = await (self._journal.effects(session_id) if saga else self._journal.unsettled(session_id))
         missing = missing_tools(rows, self._registry, saga=saga)
         if missing:

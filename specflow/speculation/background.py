@@ -10,15 +10,17 @@ import asyncio
 import os
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from specflow.errors import ConfigurationError
 from specflow.execution.inside import being_inside, inside
 
 T = TypeVar("T")
-Job = Callable[[], None]
+Job = Callable[[], object]
 
 
 class _EscapedError(BaseException):
@@ -33,10 +35,25 @@ class Caller:
     """The waiting thread, as seen from the loop."""
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Job, Job] | None] = queue.SimpleQueue()
+        self._left = False
+        self._task: asyncio.Task[Any] | None = None
+
+    async def serving(self, wanted: Coroutine[Any, Any, T]) -> T:
+        """On the loop: what the thread waits for."""
+        self._task = asyncio.current_task()
+        if self._left:
+            wanted.close()
+            raise asyncio.CancelledError
+        return await wanted
 
     async def run(self, body: Callable[[], T]) -> T:
-        """Execute `body` on the waiting thread and return its value."""
+        """Execute `body` on the waiting thread and return its value.
+
+        Raises:
+            CancelledError: nobody waits there any more.
+            BaseException: whatever the body raises.
+        """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         effects = inside()
@@ -52,14 +69,35 @@ class Caller:
             else:
                 loop.call_soon_threadsafe(_succeed, answer, value)
 
-        self._jobs.put(job)
+        self._jobs.put((job, lambda: loop.call_soon_threadsafe(answer.cancel)))
+        if self._left:
+            self._turn_away()
         return await answer
 
     def serve(self, until: Future[Any]) -> None:
         """Run what the loop asks for until the future is done."""
         until.add_done_callback(lambda _done: self._jobs.put(None))
-        while (job := self._jobs.get()) is not None:
-            job()
+        while (asked := self._jobs.get()) is not None:
+            asked[0]()
+
+    def leave(self, *, interrupted: bool) -> None:
+        """Nobody waits any more: what is still asked for, or will be, is given up at once.
+
+        `interrupted`: so is what was waited for.
+        """
+        self._left = True
+        if interrupted and self._task is not None:
+            with suppress(RuntimeError):  # the loop has ended, and the task with it
+                self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+        self._turn_away()
+
+    def _turn_away(self) -> None:
+        # A closed loop has nobody who would have to be told.
+        with suppress(queue.Empty, RuntimeError):
+            while True:
+                asked = self._jobs.get_nowait()
+                if asked is not None:
+                    asked[1]()
 
 
 class Background:
@@ -71,6 +109,12 @@ class Background:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._pid = 0
+        _EVERY.add(self)
+
+    def forked(self) -> None:
+        """In the child: the loop's thread is the parent's, and whoever held the lock is not here."""
+        self._lock = threading.Lock()
+        self._loop = self._thread = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -125,12 +169,14 @@ class Background:
                 hint="use the asynchronous form in tools that run early",
             )
         caller = Caller()
-        future = asyncio.run_coroutine_threadsafe(make(caller), loop)
+        done = False
         try:
+            # An interrupt may come as soon as this is on the loop, before its future is in our hands.
+            future = asyncio.run_coroutine_threadsafe(caller.serving(make(caller)), loop)
             caller.serve(future)
-        except BaseException:
-            future.cancel()
-            raise
+            done = True
+        finally:
+            caller.leave(interrupted=not done)
         try:
             return future.result()
         except _EscapedError as escaped:
@@ -157,6 +203,18 @@ class Background:
         if alive and loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(timeout=5)
+
+
+_EVERY: weakref.WeakSet[Background] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for background in tuple(_EVERY):
+        background.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _succeed(answer: asyncio.Future[T], value: T) -> None:

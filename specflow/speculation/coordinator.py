@@ -4,9 +4,9 @@
 
 A model turn is heard chunk by chunk. What the predictors propose is judged by the policy and weighed by
 the gate, and what passes is started under a branch of its own (`launch`). When the real run arrives at
-the same call it adopts that work instead of starting it again (`adopt`). What it does not adopt is
-cancelled or undone (`retire`). The real run always decides: speculation changes when work starts, never
-which work counts.
+the same call it adopts that work instead of starting it again (`adopt`); a write that is nearly the same
+can be amended (`amend`). What it does not adopt is cancelled or undone (`retire`). The real run always
+decides: speculation changes when work starts, never which work counts.
 
 One coordinator belongs to one event loop.
 """
@@ -14,60 +14,74 @@ One coordinator belongs to one event loop.
 from __future__ import annotations
 
 import contextvars
-import copy
 import logging
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from specflow.effects.call import Call
-from specflow.effects.footprint import overlap
-from specflow.effects.kind import EffectClass
+from specflow.effects.tool import Runner, ToolSpec
 from specflow.errors import ConflictError, RefusedError
-from specflow.execution.door import Order
 from specflow.journal.event import EventKind
-from specflow.policy.verdict import Asking, Speculate, Verdict
+from specflow.policy.verdict import Speculate, Verdict
 from specflow.prediction.candidate import Retraction
 from specflow.prediction.chunk import Chunk
 from specflow.prediction.predictor import TurnContext
+from specflow.speculation.admit import admit
 from specflow.speculation.adopt import Adopter, Ending, RealCall
-from specflow.speculation.launch import Launcher, claims_of, footprint_of, written_by
+from specflow.speculation.amend import Amender
+from specflow.speculation.awaited import Awaited
+from specflow.speculation.believe import learn
+from specflow.speculation.best_first import best_first
+from specflow.speculation.branch import Branch
+from specflow.speculation.chain import Chains
+from specflow.speculation.conversation import Known
+from specflow.speculation.forks import Forks
+from specflow.speculation.launch import Launcher
+from specflow.speculation.make import Maker
 from specflow.speculation.match import match_key
+from specflow.speculation.misfire import message_of
+from specflow.speculation.not_called import unless_adopted
 from specflow.speculation.parts import Mode, Parts
 from specflow.speculation.passage import Passage
+from specflow.speculation.presume import Presumer
 from specflow.speculation.retire import Retirer
+from specflow.speculation.room import Room
 from specflow.speculation.session import Session, SessionKey
 from specflow.speculation.sessions import Sessions
+from specflow.speculation.shadow import Shadows
+from specflow.speculation.shown_reads import reads_with, shown_with
 from specflow.speculation.tell import Teller
 from specflow.speculation.turn import Turn
 
 log = logging.getLogger("specflow")
-
-WRITE_PATIENCE = 60.0
-"""Seconds an early write that the message asked for waits for its call, before it is undone after all."""
 
 
 class Coordinator:
     """Runs ahead of agents on one event loop, and hands them what turns out right."""
 
     def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._tell = Teller(parts)
+        self._parts, self._tell = parts, Teller(parts)
         self._retirer = Retirer(parts, self._tell)
         self._sessions = Sessions(parts, self._tell, self._retirer)
-        self._passage = Passage(parts, self._sessions)
+        self._maker = Maker(parts, self._retirer, Passage(parts, self._sessions, Room(parts, self._retirer)))
         self._launcher = Launcher(parts, self._tell, self._retirer)
+        self._chains = Chains(parts, self._launcher, self._retirer.leftovers)
+        forks = Forks(parts, self._retirer.leftovers)
+        self._presumer = Presumer(parts, self._tell, self._retirer, self._chains, forks)
+        self._launcher.started = self._presumer.started
+        self._shadows = Shadows(parts, self._launcher, self._presumer, forks)
         self._adopter = Adopter(parts, self._tell, self._retirer)
+        self._amender = Amender(parts, self._tell, self._retirer)
 
     def session(self, key: SessionKey) -> Session:
         """The session of that key, made when there is none."""
         return self._sessions.get(key)
 
-    def begin_run(self, session: Session, run_key: str, *, known: Iterable[str] | None = None) -> Session:
+    def begin_run(self, session: Session, run_key: str, *, known: Known = None) -> Session:
         """A logical run begins, or goes on after a crash or a pause; returns the session it works in.
 
-        `run_key` is the same for all of it, and another one for a new request of the user. `known` are the
-        identities of the calls that the loaded conversation holds: what the run has committed beyond them is
-        given to it when it asks again, and taken back if it never does. None: nothing is known about that.
+        `run_key` is that of no other request. What it has committed beyond `known` is given, or taken back.
         """
         return self._sessions.begin_run(session, run_key, known)
 
@@ -85,37 +99,35 @@ class Coordinator:
         if context.history and context.history[-1].role == "user":
             session = self._sessions.for_new_run(session, lane)
         session.touched, session.paused = True, False
-        session.lanes.add(lane)
-        self._retirer.unadopted(session, "turn_ended", lane=lane)
-        now = self._parts.clock.monotonic()
+        self._retirer.unadopted(session, "turn_ended", lane=lane, began=session.lanes.get(lane, -math.inf))
+        session.grove.prune()
+        now = session.lanes[lane] = self._parts.clock.monotonic()
         reads = (*session.pending, *session.claimed)
         session.writes.forget_before(min([now, *(item.started for item in reads)]))
-        turn = Turn(
-            turn_id=self._parts.ids.new("turn"),
-            lane=lane,
-            session=session,
-            context=context,
-            spawn=spawn,
-            started=now,
-        )
+        turn = self._turn(session, context, spawn, lane)
         session.turns.add(turn)
-        self._tell.see(
-            EventKind.TURN_STARTED, session, turn_id=turn.turn_id, facts={"tools": len(context.tools)}
-        )
+        facts = {"tools": len(context.tools)}
+        self._tell.see(EventKind.TURN_STARTED, session, turn_id=turn.turn_id, facts=facts)
         if self._parts.mode is not Mode.OFF:
             turn.listen(self._parts.predictors)
+            self._chains.begin(turn)
         return turn
+
+    def _turn(self, session: Session, context: TurnContext, spawn: contextvars.Context, lane: str) -> Turn:
+        now, turn_id = self._parts.clock.monotonic(), self._parts.ids.new("turn")
+        return Turn(turn_id=turn_id, lane=lane, session=session, context=context, spawn=spawn, started=now)
 
     def hear(self, turn: Turn, chunk: Chunk) -> None:
         """The model said something more. Cheap unless a predictor makes a call of it."""
         if turn.ended:
             return
-        for proposal in turn.hear(chunk):
-            if isinstance(proposal, Retraction):
-                self._launcher.withdraw(turn, proposal)
-                continue
+        for proposal in best_first(self._parts, turn, turn.hear(chunk)):
             try:
-                self._launcher.consider(turn, proposal)
+                if isinstance(proposal, Retraction):
+                    self._launcher.withdraw(turn, proposal)
+                else:
+                    for candidate in (proposal, *shown_with(self._parts, proposal)):
+                        self._launcher.consider(turn.outlook, candidate)
             except Exception:
                 # A schema that cannot be read, say: nothing is started, and the model is heard on.
                 log.exception("%s was proposed and could not be considered", proposal.call.tool)
@@ -127,23 +139,27 @@ class Coordinator:
         """
         if turn.ended:
             return
-        turn.ended = True
+        self._launcher.end(turn, whole=not cause)
+        self._chains.end(turn)
         session = turn.session
         session.turns.discard(turn)
-        wanted = {self._key(call) for call in calls}
+        session.newest[turn.lane] = turn
+        learn(self._parts, turn, made := {self._key(call): call.tool for call in calls}, cause)
+        wanted = {*made, *(self._key(call) for call in reads_with(self._parts, calls))}
+        turn.message = None if cause else message_of(calls, wanted)
         for speculation in session.pending:
             speculation.expected = speculation.expected or speculation.key in wanted
-        self._retirer.unadopted(session, cause or "mismatch", lane=turn.lane, spare_expected=True)
-        self._retirer.unless_adopted(session, WRITE_PATIENCE)
-        facts = {"calls": len(calls), "launched": turn.launched, "proposed": turn.proposed}
-        self._tell.see(EventKind.TURN_ENDED, session, turn_id=turn.turn_id, cause=cause, facts=facts)
+        self._amender.expect(session, turn.lane, calls)
+        why = cause or "mismatch"
+        self._retirer.unadopted(session, why, lane=turn.lane, spare_expected=True, began=turn.started)
+        unless_adopted(session, self._retirer.retire)
+        self._tell.turn_ended(turn, calls, cause)
 
     # ------------------------------------------------------------------ a real call
 
     def verdict(self, call: Call) -> Verdict:
         """What the policy says about a call."""
-        parts = self._parts
-        return parts.judge.judge(parts.registry.get(call.tool), call, context=parts.context)
+        return self._parts.judge.judge(self._parts.registry.get(call.tool), call, context=self._parts.context)
 
     async def real_call(self, session: Session, real: RealCall) -> Any:
         """The real run wants this call now: adopt it, or make it. Returns the tool's own value.
@@ -153,18 +169,19 @@ class Coordinator:
             ConflictError: an effect in its way is not settled.
             Exception: whatever the tool raised.
         """
-        clock = self._parts.clock
-        verdict = self.verdict(real.call)
+        clock, verdict = self._parts.clock, self.verdict(real.call)
         started = clock.monotonic()
-        about = {"call": real.call, "call_id": real.call_id, "verdict": verdict}
-        facts = {"tool_call_id": real.tool_call_id}
-        self._tell.see(EventKind.CALL_STARTED, session, **about, facts=facts)
+        key = self._key(real.call)
+        about = {"call": real.call, "call_id": real.call_id, "verdict": verdict, "key": key}
+        self._tell.see(EventKind.CALL_STARTED, session, **about, facts={"tool_call_id": real.tool_call_id})
         ending = Ending() if verdict.speculate is Speculate.NOW else Ending(outcome="held")
         session.enter()
         try:
-            _admit(verdict, real)
+            admit(verdict, real)
             await session.ready()
-            value = await self._answer(session, real, verdict, ending)
+            with self._presumer.asked(session, key, real, verdict) as pending:
+                value = ending.answered(await self._answer(session, key, real, verdict, ending))
+                self._presumer.answer(session, real, pending, value)
         except BaseException as error:
             ending.error = f"{type(error).__name__}: {error}"
             if isinstance(error, RefusedError):
@@ -187,56 +204,59 @@ class Coordinator:
             )
             self._sessions.left(session)
 
-    async def _answer(self, session: Session, real: RealCall, verdict: Verdict, ending: Ending) -> Any:
-        key = self._key(real.call)
+    async def _answer(
+        self, session: Session, key: str, real: RealCall, verdict: Verdict, ending: Ending
+    ) -> Any:
         if verdict.effect.writes and session.orphans.holds(real.call.fingerprint):
             again = await self._adopter.orphan(session, real)
             if again is not None:
                 ending.outcome = "replayed"
                 return again.value
-        early = await self._adopter.find(session, key, real, ending)
+        early = await self._adopter.find(
+            session, key, real, ending, lambda: self._maker.make(session, key, real, verdict)
+        ) or await self._amender.amend(session, key, real, verdict, ending)
         if early is not None:
-            return _private(early.value)
-        parts, clock = self._parts, self._parts.clock
-        settings = parts.judge.settings(real.tool)
-        footprint = footprint_of(settings, real.call.args, verdict)
-        # Announced first, so that no early write can start in its way while the way is being cleared.
-        session.in_flight.append(footprint)
-        span = None
-        try:
-            await self._retirer.clear_way(session, footprint, key, writes=verdict.effect.writes)
-            if verdict.effect.writes:
-                await session.make_way(lambda row: overlap(footprint, written_by(parts, row)))
-                span = session.writes.begin(footprint, clock.monotonic())
-            order = Order(
-                call=real.call,
-                tool=real.tool,
-                settings=settings,
-                verdict=verdict,
-                runner=real.runner,
-                adopted_by=real.identity,
-                traceparent=parts.traceparent(real.call_id),
-                saga=parts.saga,
-                claims=claims_of(settings, real.call.args),
-            )
-            done = await self._passage.make(session, order)
-        finally:
-            session.in_flight.remove(footprint)
-            if span is not None:
-                session.writes.end(span, clock.monotonic())
+            return early.value
+        done = await self._maker.make(session, key, real, verdict)
         if done.replayed:
             ending.outcome = "replayed"
             session.orphans.found(done.effect_id)
         return done.value
 
+    # ------------------------------------------------------------------ ahead of what is pending
+
+    def awaiting(
+        self, session: Session, ask: Call, context: TurnContext, origin: object = None, *, lane: str = ""
+    ) -> Awaited:
+        """A person is asked something, or the user is to speak: pending as a call is, until told.
+
+        `context` is the conversation so far, without the answer. The session is kept for as long.
+        """
+        turn = self._turn(session, context, contextvars.copy_context(), lane)
+        turn.ended = True
+        question = self._presumer.awaiting(ask, turn.outlook, origin)
+        return Awaited(self._presumer, self._sessions, session, question)
+
+    async def shadow_call(
+        self, session: Session, branch: Branch, call: Call, tool: ToolSpec, runner: Runner, **more: Any
+    ) -> Any:
+        """A call made inside the fork that is the task of `branch`; `more` as in `Shadows.call`.
+
+        Raises:
+            NotEarlyError: it must not run early, or came to nothing; the fork ends.
+        """
+        return await self._shadows.call(session, branch, call, tool, runner, **more)
+
     # ------------------------------------------------------------------ the end
 
     async def finish(self, session: Session, lane: str, cause: str) -> None:
-        """An agent of the session is done. When nothing else goes on in it, the session is settled.
-
+        """An agent of the session is done; when nothing else goes on in it, the session is settled.
         Never raises for the journal: the run has its answer, and recovery settles the rest.
         """
         await self._sessions.finish(session, lane, cause)
+
+    async def end_run(self, key: SessionKey, run_key: str) -> None:
+        await self._sessions.end_run(key, run_key)
 
     async def pause(self, session: Session) -> None:
         """The run stops to ask somebody. As `finish`, but early work that waits for adoption is kept."""
@@ -278,21 +298,3 @@ class Coordinator:
             return call.fingerprint
         match = self._parts.judge.settings(tool).match
         return match_key(call, match, writes=match.mode != "exact" and self.verdict(call).effect.writes)
-
-
-def _admit(verdict: Verdict, real: RealCall) -> None:
-    """# INVARIANT: nothing that the policy denies, or that a person must approve and has not, is run."""
-    why = "; ".join(f"{reason.code}: {reason.message}" for reason in verdict.reasons)
-    if verdict.effect is EffectClass.DENY:
-        raise RefusedError(f"the policy denies {real.call.tool}: {why}", tool=real.call.tool)
-    asks = verdict.effect is EffectClass.CONFIRMATION_REQUIRED and verdict.confirm is Asking.ASK
-    if asks and not real.approved:
-        raise RefusedError(f"{real.call.tool} needs a person's approval: {why}", tool=real.call.tool)
-
-
-def _private(value: Any) -> Any:
-    """A copy, so that whoever changes the result changes only their own; some things cannot be copied."""
-    try:
-        return copy.deepcopy(value)
-    except Exception:  # noqa: BLE001 - a generator, a lock, an open file: there is one, and it is the caller's
-        return value

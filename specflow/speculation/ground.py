@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from specflow.effects.claim import meet
 from specflow.effects.footprint import Keys, overlap
 from specflow.errors import ConflictError
+from specflow.lifecycle import BranchState
 from specflow.speculation.pending import Speculation, Standing
 
 
@@ -45,14 +46,18 @@ async def await_ground(speculation: Speculation) -> None:
 
 
 async def stands(speculation: Speculation) -> bool:
-    """Whether everything it builds on is adopted; waits for what is being adopted right now."""
+    """Whether everything it builds on is adopted; waits for what is being adopted right now.
+
+    A write, moreover, stands on no hypothesis that is still open: its decision is that of the whole path.
+    """
     for base in speculation.needs:
         if base.standing is Standing.LIVE:
             return False
         await base.decided.wait()
         if not base.kept:
             return False
-    return True
+    above = speculation.above
+    return not speculation.writes or above is None or above.effective is BranchState.CONFIRMED
 
 
 LOST_GROUND = "lost_ground"

@@ -3,90 +3,175 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-from specflow.effects.claim import claims
-from specflow.effects.footprint import Keys, keys, overlap
+from specflow.effects.footprint import Keys
+from specflow.effects.result import seen
+from specflow.effects.tool import Runner, ToolSpec
 from specflow.errors import ClaimedError, ConflictError
-from specflow.execution.door import Done, Order
+from specflow.execution.order import Done, Order
+from specflow.execution.patience import Patience
 from specflow.journal.event import EventKind
-from specflow.journal.record import EffectRow
-from specflow.policy.settings import ToolSettings
+from specflow.policy.settings import EARLY_TIMEOUT, ToolSettings
 from specflow.policy.verdict import Speculate, Verdict
-from specflow.prediction.candidate import Candidate, Retraction
-from specflow.speculation.gate import obstacle
-from specflow.speculation.ground import await_ground, ground
-from specflow.speculation.match import match_key, normalised
+from specflow.prediction.candidate import Candidate, Retraction, probability
+from specflow.speculation.believe import believed
+from specflow.speculation.early_write import check_record, grounds, reason_not_to_disturb, reason_not_to_write
+from specflow.speculation.ground import await_ground
+from specflow.speculation.heard import heard
+from specflow.speculation.home import house, recorded_above
+from specflow.speculation.keep import keeping
+from specflow.speculation.lookahead import beyond
+from specflow.speculation.match import match_key
 from specflow.speculation.parts import Mode, Parts
 from specflow.speculation.pending import Speculation
 from specflow.speculation.retire import Retirer
-from specflow.speculation.session import Session
+from specflow.speculation.room import Room
+from specflow.speculation.share import Sharer
+from specflow.speculation.slot import Slot, occupying
 from specflow.speculation.tell import Teller
-from specflow.speculation.turn import Turn
+from specflow.speculation.touch import claims_of, footprint_of, narrow
+from specflow.speculation.turn import Outlook, Turn
+from specflow.speculation.version import Versions
+from specflow.speculation.waiting import wait_for_room
+from specflow.speculation.weigh import Weighed, weigh
+from specflow.speculation.weight import weight
+
+Started = Callable[[Outlook, Speculation], None]
+"""Told of a call that has been started early, and of the outlook that it was foreseen from."""
 
 
 class Launcher:
     """Starts what the policy allows and the gate finds worth it."""
 
     def __init__(self, parts: Parts, tell: Teller, retirer: Retirer) -> None:
-        self._parts = parts
-        self._tell = tell
-        self._retirer = retirer
+        self._parts, self._tell, self._retirer = parts, tell, retirer
+        self._sharer = Sharer(parts, retirer.leftovers)
+        self._room = Room(parts, retirer)
+        self.started: Started = lambda _outlook, _speculation: None
 
-    def consider(self, turn: Turn, candidate: Candidate) -> None:
-        """Judge a proposed call, and start it or say why not."""
-        parts, session = self._parts, turn.session
-        turn.proposed += 1
-        tool = parts.registry.get(candidate.call.tool)
+    def consider(
+        self,
+        outlook: Outlook,
+        candidate: Candidate,
+        tool: ToolSpec | None = None,
+        runner: Runner | None = None,
+        *,
+        again: bool = False,
+    ) -> Speculation | None:
+        """Judge a proposed call, and start it or say why not. Returns what runs for it, if anything does.
+
+        `tool` and `runner` are given by who has its own: a fork. `again`: it has waited for room, as told.
+        """
+        parts, turn = self._parts, outlook.turn
+        session, tell = turn.session, _silent if again else self._tell.withheld
+        turn.proposed += not again
+        confidence = probability(candidate.confidence)
+        candidate = replace(candidate, confidence=confidence or 0.0)
+        tool = tool or parts.registry.get(candidate.call.tool)
         if tool is not None:
             # As the real call will be: without what is not the model's to choose.
             candidate = replace(candidate, call=tool.call(candidate.call.args))
         call = candidate.call
-        self._tell.proposed(turn, candidate)
-        if tool is None or tool.runner is None or tool.problems(call.args):
-            return self._tell.withheld(turn, candidate, None, "invalid")
+        if not again:
+            self._tell.proposed(turn, candidate)
+        if confidence is None or tool is None or not (runner or tool.runner) or tool.problems(call.args):
+            tell(turn, candidate, None, "invalid")
+            return None
         settings = parts.judge.settings(tool)
         if tool.injected:
             # It depends on state that only the real run has.
-            return self._tell.withheld(turn, candidate, None, "injected")
+            tell(turn, candidate, None, "injected")
+            return None
         verdict = parts.judge.judge(tool, call, context=parts.context, tainted=candidate.tainted)
         key = match_key(call, settings.match, writes=verdict.effect.writes)
+        candidate, doubt = believed(parts, outlook, key, candidate, writes=verdict.effect.writes, again=again)
         known = session.pending.first(key)
-        if known is not None:
+        if known is not None and not doubt:
             known.supporters.add(candidate.predictor)
-            return self._tell.withheld(turn, candidate, verdict, "duplicate")
+            if not known.writes and known.lane == turn.lane:
+                self._hope(outlook, known, candidate)
+            tell(turn, candidate, verdict, "duplicate")
+            return known if known.tool == tool else None
         footprint = footprint_of(settings, call.args, verdict)
-        cause = self._reason_to_wait(turn, candidate, settings, verdict, footprint)
+        cause = self._reason_to_wait(outlook, candidate, settings, verdict, footprint)
+        cause = cause or doubt or ("shared" if self._sharer.has(session, key, tool, settings) else "")
         if cause:
             effect_id = session.switched_off.by(call.tool) if cause == "stuck" else ""
-            return self._tell.withheld(turn, candidate, verdict, cause, effect_id)
-        return self._launch(
-            turn,
-            Speculation(
-                speculation_id=parts.ids.new("spec"),
-                effect_id=parts.ids.new("eff"),
-                branch_id=parts.ids.new("br"),
-                turn_id=turn.turn_id,
-                lane=turn.lane,
-                key=key,
-                candidate=candidate,
-                tool=tool,
-                settings=settings,
-                verdict=verdict,
-                footprint=footprint,
-                started=parts.clock.monotonic(),
-                supporters={candidate.predictor},
-                claims=claims_of(settings, call.args) if verdict.effect.writes else (),
-                needs=self._ground(turn, candidate, settings, verdict, footprint) or (),
-            ),
+            tell(turn, candidate, verdict, cause, effect_id=effect_id)
+            return None
+        weighed = self._weigh(outlook, key, candidate, settings, verdict, alone=runner is None, again=again)
+        if weighed is None:
+            return None
+        speculation = Speculation(
+            speculation_id=parts.ids.new("spec"),
+            effect_id=parts.ids.new("eff"),
+            branch_id=parts.ids.new("br"),
+            turn_id=turn.turn_id,
+            lane=turn.lane,
+            key=key,
+            candidate=candidate,
+            tool=tool,
+            settings=settings,
+            verdict=verdict,
+            footprint=footprint,
+            started=parts.clock.monotonic(),
+            supporters={candidate.predictor},
+            above=outlook.branch,
+            runner=runner or tool.runner,
+            patience=Patience(settings.timeout or EARLY_TIMEOUT),
+            claims=claims_of(settings, call.args) if verdict.effect.writes else (),
+            needs=grounds(outlook, candidate, settings, verdict, footprint) or (),
+            probability=weighed.probability,
+            value=weighed.value,
+            source=weighed.source,
         )
+        self._launch(outlook, speculation, weighed)
+        self._sharer.offer(session, speculation, turn.spawn)
+        return speculation
+
+    def _weigh(
+        self,
+        outlook: Outlook,
+        key: str,
+        candidate: Candidate,
+        settings: ToolSettings,
+        verdict: Verdict,
+        *,
+        alone: bool,
+        again: bool,
+    ) -> Weighed | None:
+        """What the gate says; None where it withholds the call. `alone`: nobody waits for the answer."""
+        parts, turn = self._parts, outlook.turn
+        weighed = weigh(parts, outlook, candidate, settings, verdict)
+        if weighed.waits and alone:
+            wait_for_room(
+                turn,
+                key,
+                candidate,
+                weighed,
+                again=lambda: outlook.over or self.consider(outlook, candidate, again=True),
+                now=parts.clock.monotonic(),
+            )
+        cause = weighed.cause or ("mode" if turn.session.mode is Mode.SHADOW else "")
+        if cause and not again:
+            self._tell.withheld(turn, candidate, verdict, cause, key=key, facts=weighed.facts)
+        return None if cause else weighed
+
+    def end(self, turn: Turn, *, whole: bool) -> None:
+        """The model has stopped; nothing more is started for this turn. `whole`: it said all it wanted to."""
+        turn.ended = True
+        turn.waiting.clear()
+        if whole:
+            self._parts.turns.saw(turn.agent, self._parts.clock.monotonic() - turn.started)
 
     def withdraw(self, turn: Turn, retraction: Retraction) -> None:
         """A predictor takes a call back; without other supporters its work ends."""
         tool = self._parts.registry.get(retraction.call.tool)
         call = tool.call(retraction.call.args) if tool is not None else retraction.call
+        turn.forget(call, retraction.predictor)
+        self._tell.retracted(turn, call, retraction.predictor)
         for speculation in turn.session.pending:
             same = speculation.turn_id == turn.turn_id and speculation.call == call
             if same and retraction.predictor in speculation.supporters:
@@ -95,175 +180,117 @@ class Launcher:
                     self._retirer.retire(turn.session, speculation, f"retracted: {retraction.reason}")
 
     def _reason_to_wait(
-        self, turn: Turn, candidate: Candidate, settings: ToolSettings, verdict: Verdict, footprint: Keys
+        self,
+        outlook: Outlook,
+        candidate: Candidate,
+        settings: ToolSettings,
+        verdict: Verdict,
+        footprint: Keys,
     ) -> str:
-        session = turn.session
+        session, above = outlook.turn.session, outlook.branch
         if session.closing:
             return "closing"
         if verdict.speculate is not Speculate.NOW:
             return "policy"
+        if self._parts.demotions.holds(candidate.call.tool):
+            return "diverged"
         if verdict.predictors is not None and candidate.predictor not in verdict.predictors:
             return "predictor"
-        if verdict.effect.writes:
-            barred = self._reason_not_to_write(session, candidate, settings, footprint)
-            if barred:
-                return barred
-            if self._ground(turn, candidate, settings, verdict, footprint) is None:
-                return "conflict"
-        barred = obstacle(
-            candidate,
-            verdict,
-            settings,
-            self._parts.judge.budgets,
-            running=(item for item in session.pending if item.running),
-            launched_in_turn=turn.launched,
-            wasted_usd=session.wasted_usd,
-        )
-        return barred or ("mode" if self._parts.mode is Mode.SHADOW else "")
+        barred = beyond(self._parts.lookahead, session.grove, above, writes=verdict.effect.writes)
+        if not barred and verdict.effect.writes:
+            barred = reason_not_to_write(outlook, candidate, settings, verdict, footprint)
+        return barred or reason_not_to_disturb(session, candidate, settings, verdict)
 
-    def _reason_not_to_write(
-        self, session: Session, candidate: Candidate, settings: ToolSettings, footprint: Keys
-    ) -> str:
-        if settings.undo is None:
-            return "no_undo"
-        # Before the session has asked, what was known in the one before may be settled by now.
-        if session.switches_read and session.switched_off.by(candidate.call.tool):
-            return "stuck"
-        # Nothing that may still be undone may meet a real call in flight, nor what is being undone.
-        others = [item.footprint for item in session.claimed if item.writes]
-        lost = [item.footprint for item in session.not_undone]
-        nearby = (*others, *session.in_flight, *session.undoing.values(), *lost)
-        return "conflict" if any(overlap(footprint, other) for other in nearby) else ""
+    def _hope(
+        self, outlook: Outlook, speculation: Speculation, candidate: Candidate, branch_id: str = ""
+    ) -> None:
+        """A branch of its own hopes for the call; it lives while one does."""
+        session = outlook.turn.session
+        branch_id = branch_id or self._parts.ids.new("br")
+        home = house(session.grove, outlook.branch, speculation, candidate, branch_id)
+        if home is not None:
+            home.own(
+                speculation,
+                lambda cause: speculation.leave(home) and self._retirer.retire(session, speculation, cause),
+            )
 
-    @staticmethod
-    def _ground(
-        turn: Turn, candidate: Candidate, settings: ToolSettings, verdict: Verdict, footprint: Keys
-    ) -> tuple[Speculation, ...] | None:
-        """What a write would build on: the early writes that claim the same. None: it must wait for them."""
-        if not verdict.effect.writes:
-            return ()
-        return ground(turn.session.pending, turn.lane, footprint, claims_of(settings, candidate.call.args))
-
-    def _launch(self, turn: Turn, speculation: Speculation) -> None:
-        session = turn.session
+    def _launch(self, outlook: Outlook, speculation: Speculation, weighed: Weighed) -> None:
+        turn, session = outlook.turn, outlook.turn.session
         turn.launched += 1
         session.pending.register(speculation)
+        self._hope(outlook, speculation, speculation.candidate, speculation.branch_id)
         for base in speculation.needs:
             base.dependents.append(speculation)
         self._retirer.began(session, speculation)
-        self._tell.of(EventKind.LAUNCHED, session, speculation)
+        self._tell.launched(session, speculation, weighed.facts)
+        slot = session.spending.began(speculation)
         speculation.work = asyncio.get_running_loop().create_task(
-            self._run_early(turn, speculation), context=turn.spawn.copy()
+            self._run_early(turn, speculation, slot), context=turn.spawn.copy()
         )
-        speculation.work.add_done_callback(_seen)
+        slot.hold(speculation.work)
+        speculation.work.add_done_callback(heard)
+        self.started(outlook, speculation)
 
-    async def _run_early(self, turn: Turn, speculation: Speculation) -> Done:
-        runner = speculation.tool.runner
+    async def _run_early(self, turn: Turn, speculation: Speculation, slot: Slot) -> Done:
+        runner = speculation.runner
         assert runner is not None
         parts, session = self._parts, turn.session
-        outcome, error_text = "cancelled", ""
+        ended: dict[str, object] = {"outcome": "cancelled"}
+        gone_wrong: BaseException | None = None
         try:
             await session.ready()
             if speculation.writes:
-                await self._check_switch(session, speculation)
+                await check_record(parts, session, speculation)
                 with speculation.prepared():
                     await await_ground(speculation)
+            else:
+                await Versions(parts).before(session, speculation)
             self._tell.of(EventKind.RUN_STARTED, session, speculation)
             order = Order(
                 call=speculation.call,
                 tool=speculation.tool,
                 settings=speculation.settings,
                 verdict=speculation.verdict,
-                runner=runner,
+                runner=keeping(occupying(runner, slot), speculation.enter, speculation.keep_copy),
                 effect_id=speculation.effect_id,
                 branch_id=speculation.branch_id,
-                hypothesis=f"next call, by {speculation.candidate.predictor}",
+                parent_id=recorded_above(speculation.above),
+                hypothesis=speculation.presumed,
                 traceparent=parts.traceparent(speculation.speculation_id),
                 claims=speculation.claims,
                 preparing=speculation.prepared,
+                patience=speculation.patience,
             )
             with parts.surround(speculation.speculation_id):
                 done = await parts.door.run(order, session.lease)
-            outcome = "ok"
+            ended = {"outcome": "ok", "facts": {"result": seen(done.value)}}
+            speculation.size = weight(done.value)
+            self._room.for_results(session)
+            if not speculation.writes:
+                narrow(speculation, done.value)
         except ConflictError as error:
-            outcome, error_text = "withheld", f"{type(error).__name__}: {error}"
+            gone_wrong = error
+            ended = {"outcome": "withheld", "error": f"{type(error).__name__}: {error}"}
             self._hold_back(turn, speculation, error)
             raise
-        except Exception as error:
-            outcome, error_text = "error", f"{type(error).__name__}: {error}"
+        except BaseException as error:
+            gone_wrong = error
+            if isinstance(error, Exception):
+                ended = {"outcome": "error", "error": f"{type(error).__name__}: {error}"}
             raise
         finally:
-            speculation.finished = parts.clock.monotonic()
-            self._tell.of(EventKind.RUN_ENDED, session, speculation, outcome=outcome, error=error_text)
+            self._retirer.returned(session, speculation, gone_wrong)
+            self._tell.of(EventKind.RUN_ENDED, session, speculation, **ended)
         return done
-
-    async def _check_switch(self, session: Session, speculation: Speculation) -> None:
-        """Once the journal has been asked: nothing is written early that this run has done already (its
-        checkpoint was lost), nor over it, and nothing of a tool of which something is stuck.
-
-        Raises:
-            ConflictError: that is so.
-        """
-        below = session.orphans.meeting(
-            lambda row: overlap(speculation.footprint, written_by(self._parts, row))
-        )
-        if below or session.orphans.holds(speculation.call.fingerprint):
-            raise ConflictError(
-                f"{speculation.call.tool} is on record as done in this run", cause="on_record"
-            )
-        await session.read_switches()
-        tool = speculation.tool.name
-        effect_id = session.switched_off.by(tool)
-        if effect_id:
-            raise ConflictError(
-                f"{tool} is not called early while one of its effects is stuck (journal effect {effect_id})",
-                hint=f"settle it with: specflow journal resolve {effect_id}",
-                effect_id=effect_id,
-            )
 
     def _hold_back(self, turn: Turn, speculation: Speculation, error: ConflictError) -> None:
         """What was launched is withheld after all, before the tool was called: it was in somebody's way."""
         cause = "claimed" if isinstance(error, ClaimedError) else str(error.facts.get("cause", "stuck"))
         effect_id = str(error.facts.get("effect_id", ""))
         speculation.called = False
-        self._tell.withheld(turn, speculation.candidate, speculation.verdict, cause, effect_id)
+        self._tell.withheld(turn, speculation.candidate, speculation.verdict, cause, effect_id=effect_id)
         self._retirer.retire(turn.session, speculation, cause)
 
 
-def claims_of(settings: ToolSettings, args: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a write claims in the journal, of arguments in their normal form like its footprint."""
-    return claims(settings.writes, _normal(settings, args), settings.redact)
-
-
-def footprint_of(settings: ToolSettings, args: Mapping[str, Any], verdict: Verdict) -> Keys:
-    """What a call touches: for a write what it writes and reads, for a read what it reads.
-
-    Of arguments in their normal form: what counts as the same call must touch the same things.
-    """
-    args = _normal(settings, args)
-    reads = keys(settings.reads, args)
-    if not verdict.effect.writes:
-        return reads
-    writes = keys(settings.writes, args)
-    if writes is None:
-        return None
-    return writes | (reads or frozenset())
-
-
-def written_by(parts: Parts, row: EffectRow) -> Keys:
-    """What an effect on record has written, as far as that can be told here."""
-    tool = parts.registry.get(row.tool)
-    if tool is None or row.redacted:
-        return None
-    settings = parts.judge.settings(tool)
-    return keys(settings.writes, _normal(settings, row.args))
-
-
-def _normal(settings: ToolSettings, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    return normalised(args, settings.match) if settings.match.mode != "exact" else args
-
-
-def _seen(work: asyncio.Task[Done]) -> None:
-    # Retrieved here, so that asyncio does not report a failed guess that nobody adopted.
-    if not work.cancelled():
-        work.exception()
+def _silent(*_what: object, **_more: object) -> None:
+    """Nobody is told a second time."""

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from specflow.effects.call import Call
 from specflow.errors import ConflictError, FencedError, JournalError, SpecflowError
-from specflow.execution.door import AGAIN, Done, Door
+from specflow.execution.door import Door
 from specflow.execution.finish import finish
+from specflow.execution.order import Done
 from specflow.journal.port import Journal
-from specflow.journal.record import EffectRow, Kept, Lease
+from specflow.journal.record import AGAIN, EffectRow, Kept, Lease
 from specflow.journal.rules import ORPHANED
 from specflow.lifecycle import BranchState, Stage
 from specflow.settlement.recover import settle_taken
 from specflow.settlement.rest import Settler
+from specflow.speculation.conversation import Conversation, lost
 
 log = logging.getLogger("specflow")
 
@@ -30,23 +32,37 @@ PAUSES = (0.2, 1.0)
 class Orphans:
     """What may be adopted once more, by fingerprint, in this run and in no other."""
 
-    def __init__(self, kept: Iterable[Kept], known: Collection[str]) -> None:
-        """`known` are the identities of the calls that the checkpoint's messages hold."""
+    def __init__(self, kept: Iterable[Kept], known: Conversation, *, before: Orphans | None = None) -> None:
+        """`kept` is all that the run has committed, `known` what the loaded checkpoint knows.
+
+        `before` are those of an earlier point in the same session: what could not be given stays refused.
+        """
+        self._known = known
         self._left: dict[str, list[Kept]] = {}
-        self._refused: dict[str, EffectRow] = {}
+        self._refused: dict[str, EffectRow] = dict(before.refused) if before is not None else {}
         self._going: list[Kept] = []
         self._lock = asyncio.Lock()
         for item in kept:
-            # INVARIANT: what the conversation knows happened; nobody gets it twice, and nobody undoes it.
-            if not any(name.partition(AGAIN)[0] in known for name in item.identities):
-                self._leave(item)
+            self._leave(item)
+
+    @property
+    def refused(self) -> Mapping[str, EffectRow]:
+        """By fingerprint: what stands and cannot be given again."""
+        return self._refused
 
     def __len__(self) -> int:
-        return sum(map(len, self._left.values()))
+        """How many would be taken back, were this the end of the run."""
+        return 0 if self._known.branched else len(self._lost())
 
     def holds(self, fingerprint: str) -> bool:
         """Whether such a call has already had its effect, and waits to be asked for, or cannot be given."""
-        return fingerprint in self._left or fingerprint in self._refused
+        return bool(self._lost(fingerprint)) or fingerprint in self._refused
+
+    def _lost(self, fingerprint: str | None = None) -> list[Kept]:
+        # INVARIANT: what the conversation knows happened; nobody gets it twice, and nobody undoes it.
+        # Asked anew each time: of a part that is not under way again yet, it is not known that it is.
+        groups = self._left.values() if fingerprint is None else [self._left.get(fingerprint, [])]
+        return [item for items in groups for item in items if lost(item, self._known)]
 
     def found(self, effect_id: str) -> None:
         """The run has asked for this one under its old name."""
@@ -63,8 +79,8 @@ class Orphans:
             }
         )
 
-    async def adopt(
-        self, journal: Journal, door: Door, lease: Lease, call: Call, identity: str
+    async def adopt(  # noqa: PLR0917 - what it takes, and the call
+        self, journal: Journal, door: Door, lease: Lease, call: Call, identity: str, moment: str = ""
     ) -> Done | None:
         """The recorded result of the first orphan that is this very call; None when there is none.
 
@@ -73,11 +89,11 @@ class Orphans:
                 and is not made a second time in this run, under whatever name.
             JournalError: the journal does not answer; it may be asked for again.
         """
-        while call.fingerprint in self._left:
-            (item,) = self._take({self._left[call.fingerprint][0].effect.effect_id})
+        while found := self._lost(call.fingerprint):
+            (item,) = self._take({found[0].effect.effect_id})
             row = item.effect
             try:
-                again = await finish(journal.readopt(lease, row.effect_id, identity))
+                again = await finish(journal.readopt(lease, row.effect_id, identity, moment=moment))
                 if not again and await self._stands(journal, row):
                     # The answer to an earlier try was lost: it has a name in this session already.
                     self._refused[call.fingerprint] = row
@@ -89,6 +105,8 @@ class Orphans:
                 self._leave(item)
                 raise
             if again:
+                for made in item.moments:
+                    self._known.give(made)
                 return Done(value=self._given(door, row), effect_id=row.effect_id, replayed=True)
         refused = self._refused.get(call.fingerprint)
         if refused is not None:
@@ -102,8 +120,8 @@ class Orphans:
 
     def meeting(self, meets: Callable[[EffectRow], bool]) -> bool:
         """Whether one whose undo writes back what was there before has to go before what `meets` it."""
-        items = (*self._going, *(item for items in self._left.values() for item in items))
-        return any(item.effect.before_known and meets(item.effect) for item in items)
+        owed = [] if self._known.branched else self._lost()
+        return any(_meets(item, meets) for item in (*self._going, *owed))
 
     async def make_way(
         self,
@@ -118,7 +136,7 @@ class Orphans:
         At the end of the run that would undo what the run itself has written since.
         """
         if self.meeting(meets):
-            chosen = self._condemn(journal, settler, lease, told, lambda row: row.before_known and meets(row))
+            chosen = self._condemn(journal, settler, lease, told, lambda item: _meets(item, meets))
             # To its end, whatever becomes of the call; who closes the session waits for it.
             await asyncio.shield(asyncio.ensure_future(chosen))
 
@@ -136,7 +154,7 @@ class Orphans:
             FencedError: the lease is lost; the run goes on elsewhere, and so do its orphans.
             SpecflowError: the first that kept one of their sessions from being settled, when all are tried.
         """
-        await self._condemn(journal, settler, lease, told, lambda _row: True)
+        await self._condemn(journal, settler, lease, told, lambda _item: True)
 
     async def _condemn(
         self,
@@ -144,10 +162,12 @@ class Orphans:
         settler: Settler,
         lease: Lease,
         told: Callable[[EffectRow], None],
-        chosen: Callable[[EffectRow], bool],
+        chosen: Callable[[Kept], bool],
     ) -> None:
         async with self._lock:
-            ids = {i.effect.effect_id for items in self._left.values() for i in items if chosen(i.effect)}
+            if self._known.branched:
+                return  # the other branch of the conversation stands, and knows them
+            ids = {item.effect.effect_id for item in self._lost() if chosen(item)}
             items = self._take(ids)
             items.sort(key=lambda item: (item.effect.created_at, item.effect.seq), reverse=True)
             if not items:
@@ -189,6 +209,11 @@ class Orphans:
             if not items:
                 del self._left[fingerprint]
         return taken
+
+
+def _meets(item: Kept, meets: Callable[[EffectRow], bool]) -> bool:
+    """Whether its undo writes back what was there before it, over what `meets` it or what amended it."""
+    return item.rows[-1].before_known and any(map(meets, item.rows))
 
 
 async def _condemned(journal: Journal, lease: Lease, items: Sequence[Kept]) -> tuple[Lease, ...]:

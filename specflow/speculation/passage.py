@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from specflow.errors import ClaimedError, ConflictError
-from specflow.execution.door import Done, Order
+from specflow.execution.order import Done, Order
 from specflow.lifecycle import Stage
 from specflow.speculation.await_claim import await_claim
 from specflow.speculation.parts import Parts
+from specflow.speculation.room import Room
 from specflow.speculation.session import Session
 from specflow.speculation.sessions import Sessions
 
@@ -16,8 +17,9 @@ from specflow.speculation.sessions import Sessions
 class Passage:
     """Makes real calls."""
 
-    def __init__(self, parts: Parts, sessions: Sessions) -> None:
+    def __init__(self, parts: Parts, sessions: Sessions, room: Room) -> None:
         self._parts = parts
+        self._room = room
         self._sessions = sessions
 
     async def make(self, session: Session, order: Order) -> Done:
@@ -28,13 +30,20 @@ class Passage:
                 happened is not known.
             Exception: what the door raises.
         """
+        with self._room.for_real(session, order.tool.name, order.settings):
+            return await self._make(session, order)
+
+    async def _make(self, session: Session, order: Order) -> Done:
         parts, fingerprint = self._parts, order.call.fingerprint
         twin = session.doubtful.get(fingerprint)
         if twin is not None:
             done = await self._instead(session, order, twin)
             if done is not None:
                 return done
-        order = replace(order, doubtful=lambda effect_id: session.doubtful.update({fingerprint: effect_id}))
+        if order.verdict.effect.writes:
+            order = replace(
+                order, doubtful=lambda effect_id: session.doubtful.update({fingerprint: effect_id})
+            )
         return await await_claim(
             lambda: self._through(session, order), parts.clock, parts.conflict_wait, self._sessions.preempt
         )
@@ -68,7 +77,7 @@ class Passage:
         if row is None or order.adopted_by is None or row.stage not in {Stage.DONE, Stage.COMMITTED}:
             session.doubtful.pop(order.call.fingerprint, None)
             return None
-        if await parts.journal.readopt(lease, twin, order.adopted_by):
+        if await parts.journal.readopt(lease, twin, order.adopted_by, moment=order.moment):
             value = parts.door.recorded(row)
             session.doubtful.pop(order.call.fingerprint, None)
             return Done(value=value, effect_id=twin, replayed=True)

@@ -10,11 +10,16 @@ from enum import StrEnum
 
 from specflow.effects.call import Call
 from specflow.effects.footprint import Keys
-from specflow.effects.tool import ToolSpec
-from specflow.execution.door import Done
+from specflow.effects.tool import Runner, ToolSpec
+from specflow.errors import ConflictError
+from specflow.execution.order import Done
+from specflow.execution.patience import Patience
 from specflow.policy.settings import ToolSettings
 from specflow.policy.verdict import Verdict
 from specflow.prediction.candidate import Candidate
+from specflow.speculation.branch import Branch
+from specflow.speculation.freshness import WriteSpan
+from specflow.speculation.odds import Source
 
 
 class Standing(StrEnum):
@@ -25,13 +30,20 @@ class Standing(StrEnum):
     RETIRED = "retired"
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Speculation:
     """One call started early, as the only leaf of its branch. Times on the runtime's monotonic clock.
 
+    `homes` are the branches that hope for it: more than one where several guesses lead to the same read. It
+    lives while one of them does. `above` is the hypothesis that it was started under (None: it was a guess
+    about the very message that the model was writing), `presumed` tells it in words. `runner` runs it.
     `needs` are early writes that it builds on, `dependents` those that build on it. `decided` says that it
     is adopted (`kept`) or lost, `over` that nothing more happens to it. `called` is False where it was
-    withheld in the last moment.
+    withheld in the last moment. `span` is what it writes, as others see it. `copied` says that its result is
+    a copy of what the tool returned; there may be things that cannot be copied. `amendable`: a real call that
+    is nearly this one may be made of it by its patch. `answered` counts calls that it has answered beside its
+    own, `waited_for` those that wait for it now. `probability`, `value` (USD) and `source` are what the gate
+    went by, `size` is that of its result in bytes. `misfire` says what was wrong with it, once it is lost.
     """
 
     speculation_id: str
@@ -49,11 +61,29 @@ class Speculation:
     finished: float | None = None
     standing: Standing = Standing.LIVE
     expected: bool = False
-    awaited: bool = False
+    giving_up: asyncio.TimerHandle | None = None
+    watched: asyncio.TimerHandle | None = None
+    amendable: bool = False
     supporters: set[str] = field(default_factory=set)
+    above: Branch | None = None
+    presumed: str = ""
+    homes: list[Branch] = field(default_factory=list)
+    runner: Runner | None = None
     work: asyncio.Task[Done] | None = None
     preparing: bool = False
     called: bool = True
+    entered: bool = False
+    copied: bool = False
+    probability: float = 0.0
+    value: float = 0.0
+    source: Source | None = None
+    size: int = 0
+    misfire: str = ""
+    span: WriteSpan | None = None
+    version: str = ""
+    answered: int = 0
+    waited_for: int = 0
+    patience: Patience = field(default_factory=lambda: Patience(None))
     claims: tuple[str, ...] = ()
     needs: tuple[Speculation, ...] = ()
     dependents: list[Speculation] = field(default_factory=list)
@@ -63,12 +93,27 @@ class Speculation:
 
     @contextmanager
     def prepared(self) -> Iterator[None]:
-        """Around what is waited for before the tool is called: until then it can still be cancelled."""
+        """Around what is waited for before the tool is called: until then it can still be cancelled.
+
+        Raises:
+            ConflictError: it is lost by now.
+        """
+        # INVARIANT: a write that is lost before its tool was called is not made.
+        if self.decided.is_set() and not self.kept:
+            raise ConflictError(f"the early {self.tool.name} is not wanted any more", cause="too_late")
         self.preparing = True
         try:
             yield
         finally:
             self.preparing = False
+
+    def enter(self) -> None:
+        """The tool is being called."""
+        self.entered = True
+
+    def keep_copy(self, copied: bool) -> None:
+        """The tool has returned; whether its result could be copied."""
+        self.copied = copied
 
     @property
     def call(self) -> Call:
@@ -81,6 +126,21 @@ class Speculation:
     @property
     def running(self) -> bool:
         return self.work is not None and not self.work.done()
+
+    def leave(self, home: Branch) -> bool:
+        """One of the hypotheses that hoped for it has ended; whether there is no other one."""
+        if home in self.homes:
+            self.homes.remove(home)
+        return not self.homes
+
+    def awaited_beyond(self, began: float) -> bool:
+        """Whether it is a guess about a later model turn than the one that began at `began`.
+
+        Under a hypothesis that is still open, its turn is yet to come; under a confirmed one, it is the
+        first turn that begins after that.
+        """
+        above = [home.parent for home in self.homes if home.parent is not None]
+        return any(branch.due_after(began) for branch in above)
 
 
 class PendingTable:
@@ -107,6 +167,10 @@ class PendingTable:
         if speculation.standing is not Standing.LIVE:
             return False
         speculation.standing = standing
+        for timer in (speculation.giving_up, speculation.watched):
+            if timer is not None:
+                # It would hold on to the whole session for as long as it had been ready to wait.
+                timer.cancel()
         entries = self._live[speculation.key]
         entries.remove(speculation)
         if not entries:

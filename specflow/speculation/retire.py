@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from specflow.effects.footprint import Keys, overlap
-from specflow.errors import ConflictError, FencedError, SpecflowError
+from specflow.errors import ConflictError, FencedError, SpecflowError, ToolTimeoutError
 from specflow.journal.event import Outcomes
 from specflow.lifecycle import RESTING, TERMINAL, Stage
 from specflow.probe import reach
-from specflow.speculation.freshness import WriteSpan
+from specflow.speculation.await_way import await_way
+from specflow.speculation.branch import Branch
 from specflow.speculation.ground import LOST_GROUND
+from specflow.speculation.leftovers import Leftovers
+from specflow.speculation.not_called import watch
 from specflow.speculation.parts import Parts
 from specflow.speculation.pending import Speculation, Standing
 from specflow.speculation.session import Session, Stuck
-from specflow.speculation.tell import Teller
+from specflow.speculation.tell import Teller, misfire_in
+from specflow.speculation.touch import disturbed_by, disturbs
 
 log = logging.getLogger("specflow")
 
@@ -26,31 +32,62 @@ class Retirer:
     def __init__(self, parts: Parts, tell: Teller) -> None:
         self._parts = parts
         self._tell = tell
-        self._spans: dict[Speculation, WriteSpan] = {}
+        self.leftovers = Leftovers()
+        self._wave: list[Speculation] | None = None
 
     def began(self, session: Session, speculation: Speculation) -> None:
-        """An early write is launched: from now on it can be met by reads."""
+        """An early write, or a read that counts as one, is launched: from now on it can be met by reads."""
+        if disturbs(speculation.settings, speculation.verdict):
+            keys = disturbed_by(speculation.settings, speculation.call.args, speculation.verdict)
+            speculation.span = session.writes.begin(keys, speculation.started)
         if speculation.writes:
-            self._spans[speculation] = session.writes.begin(speculation.footprint, speculation.started)
+            watch(session, speculation, self.retire)
+
+    def returned(self, session: Session, speculation: Speculation, error: BaseException | None) -> None:
+        """The tool has returned or raised, or was given up. A read that counts as a write is over with that.
+
+        INVARIANT: unless its body may still be going on: then it has no end.
+        """
+        speculation.finished = self._parts.clock.monotonic()
+        given_up = speculation.entered and isinstance(error, ToolTimeoutError | asyncio.CancelledError)
+        if not speculation.writes and speculation.span is not None and not given_up:
+            session.writes.end(speculation.span, speculation.finished)
 
     def adopted(self, session: Session, speculation: Speculation) -> None:
-        """The early write is the session's own now; it happened when it returned."""
+        """The early work is the session's own now; a write happened when it returned."""
         speculation.kept = True
+        for home in speculation.homes:
+            home.disown(speculation)
+            home.confirm(self._parts.clock.monotonic())
         speculation.decided.set()
         speculation.over.set()
-        span = self._spans.pop(speculation, None)
-        if span is not None:
-            session.writes.end(span, speculation.finished or self._parts.clock.monotonic())
+        if speculation.writes and speculation.span is not None:
+            session.writes.end(speculation.span, speculation.finished or self._parts.clock.monotonic())
+
+    def end(self, session: Session, cause: str, *, lane: str | None = None) -> None:
+        """A run ends, or an agent in it: nothing that was presumed or started for it goes on."""
+        for root in session.grove.roots(lane):
+            self.abort(root, cause, close=True)
+        self.unadopted(session, cause, lane=lane)
 
     def unadopted(
-        self, session: Session, cause: str, *, lane: str | None = None, spare_expected: bool = False
+        self,
+        session: Session,
+        cause: str,
+        *,
+        lane: str | None = None,
+        spare_expected: bool = False,
+        began: float | None = None,
     ) -> None:
-        """End what is live and not adopted, of one lane or of all; reads may be kept for a later turn."""
+        """End what is live and not adopted, of one lane or of all; reads may be kept for a later turn.
+
+        `began` is when the model turn began that ends: what was a guess about a later one is spared.
+        """
         now = self._parts.clock.monotonic()
         for speculation in session.pending:
-            if lane is not None and speculation.lane != lane:
-                continue
-            if spare_expected and speculation.expected:
+            other = lane is not None and speculation.lane != lane
+            later = began is not None and speculation.awaited_beyond(began)
+            if other or later or (spare_expected and speculation.expected):
                 continue
             ttl = speculation.settings.ttl
             keeps = not speculation.writes and ttl is not None and now - speculation.started < ttl
@@ -58,22 +95,27 @@ class Retirer:
             if not (keeps and cause in {"mismatch", "turn_ended"}):
                 self.retire(session, speculation, cause)
 
-    def unless_adopted(self, session: Session, patience: float) -> None:
-        """Undo the early writes that now wait for their call, if it has not come in `patience` seconds.
+    def abort(self, branch: Branch, cause: str, *, close: bool = False) -> bool:
+        """A hypothesis is lost: end what was done under it. False when it was decided before.
 
-        A run can stop between its message and its tools, and nobody may tell us.
+        `close`: end that also where it was right.
         """
-        waiting = [item for item in session.pending if item.writes and item.expected and not item.awaited]
-        if not waiting:
-            return
+        now = self._parts.clock.monotonic()
+        with self._one_by_one():
+            aborted = branch.abort(cause, now)
+            if close:
+                branch.close(cause, now)
+        return aborted
 
-        def give_up() -> None:
-            for speculation in waiting:
-                self.retire(session, speculation, "not called")
-
-        for speculation in waiting:
-            speculation.awaited = True
-        asyncio.get_running_loop().call_later(patience, give_up)
+    @contextmanager
+    def _one_by_one(self) -> Iterator[list[Speculation]]:
+        """Early writes that are lost together are undone in the order in which they are retired here."""
+        outer = self._wave
+        self._wave = wave = [] if outer is None else outer
+        try:
+            yield wave
+        finally:
+            self._wave = outer
 
     def retire(self, session: Session, speculation: Speculation, cause: str) -> bool:
         """End a live speculation. False when it is not live any more.
@@ -87,24 +129,44 @@ class Retirer:
 
     def dispose(self, session: Session, speculation: Speculation, cause: str) -> None:
         """Cancel or take back the work of a speculation that is out of the table."""
-        if speculation.called:
-            session.wasted_usd += speculation.settings.cost_usd
+        # By the message that it was lost to: undoing a write can take longer than the next turn.
+        speculation.misfire = misfire_in(session, speculation, cause)
         speculation.decided.set()
-        for dependent in speculation.dependents:
-            # INVARIANT: what builds on it is undone before it; `_take_back` waits for that.
-            self.retire(session, dependent, LOST_GROUND)
+        with self._one_by_one() as wave:
+            while speculation.homes:
+                home = speculation.homes.pop()
+                home.disown(speculation)
+                home.abort(cause, self._parts.clock.monotonic())
+            for dependent in speculation.dependents:
+                # INVARIANT: what builds on it is undone before it; `_take_back` waits for that.
+                self.retire(session, dependent, LOST_GROUND)
+            if speculation.writes:
+                # INVARIANT: children first, then what the branch owns itself, the newest first.
+                speculation.dependents.extend(wave[-1:])
+                wave.append(speculation)
         if speculation.writes:
             task = asyncio.get_running_loop().create_task(self._take_back(session, speculation, cause))
             session.undoing[task] = speculation.footprint
             task.add_done_callback(lambda done: _forget(session, speculation, done))
             return
-        if speculation.work is not None:
-            speculation.work.cancel()
-        outcome = Outcomes.STALE if cause == "stale" else Outcomes.CANCELLED
-        self._tell.resolved(session, speculation, outcome, cause)
+        work, span = speculation.work, speculation.span
+        if work is not None and (speculation.waited_for or (span is not None and speculation.entered)):
+            # Another waits for it, or what it changes is seen: better a known end than a lost one.
+            if span is not None and not speculation.waited_for:
+                session.background[work] = span.keys
+                work.add_done_callback(lambda done: session.background.pop(done, None))
+            self.leftovers.see_off(work)
+        elif work is not None:
+            self.leftovers.cancel(work)
+            if span is not None:
+                session.writes.end(span, self._parts.clock.monotonic())
+        missed = Outcomes.STALE if cause == "stale" else Outcomes.CANCELLED
+        self._tell.resolved(session, speculation, Outcomes.HIT if speculation.answered else missed, cause)
 
     async def clear_way(self, session: Session, keys: Keys, own_key: str, *, writes: bool) -> None:
         """Before a real call: abort early writes that overlap it, and wait until they are undone.
+
+        Early reads that change what it touches on their way are waited for, too.
 
         Raises:
             ConflictError: that takes longer than `conflict_wait`, or the early twin of this very call
@@ -115,16 +177,7 @@ class Retirer:
         for speculation in session.pending:
             if speculation.writes and overlap(keys, speculation.footprint):
                 self.retire(session, speculation, "conflict")
-        in_the_way = [task for task, footprint in session.undoing.items() if overlap(keys, footprint)]
-        if in_the_way:
-            _, pending = await asyncio.wait(in_the_way, timeout=self._parts.conflict_wait)
-            if pending:
-                raise ConflictError(
-                    f"an early write is still being undone after {self._parts.conflict_wait:g} s "
-                    f"(journal session {session.session_id})",
-                    hint=f"look at it with: specflow journal show {session.session_id}",
-                    session_id=session.session_id,
-                )
+        await await_way(session, keys, self._parts.conflict_wait)
         for speculation in tuple(session.not_undone):
             if overlap(keys, speculation.footprint):
                 await self._undo_at_last(session, speculation, writes=writes)
@@ -189,9 +242,8 @@ class Retirer:
             return self._kept(session, speculation)
         else:
             outcome = Outcomes.COMPENSATED if stage is Stage.COMPENSATED else Outcomes.CANCELLED
-            span = self._spans.pop(speculation, None)
-            if span is not None:
-                session.writes.end(span, self._parts.clock.monotonic())
+            if speculation.span is not None:
+                session.writes.end(speculation.span, self._parts.clock.monotonic())
         return self._tell.resolved(session, speculation, outcome, cause)
 
     def _kept(self, session: Session, speculation: Speculation) -> None:

@@ -7,6 +7,7 @@ import logging
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from specflow.effects.footprint import Keys
 from specflow.errors import ConflictError, FencedError, SpecflowError
@@ -18,11 +19,17 @@ from specflow.journal.record import EffectRow, Lease
 from specflow.probe import reach
 from specflow.settlement.recover import settle_session, settle_taken, take_back
 from specflow.settlement.rest import Settler
-from specflow.speculation.freshness import WriteLog
+from specflow.speculation.branch import Grove
+from specflow.speculation.conversation import Conversation, Names
+from specflow.speculation.freshness import WriteLog, WriteSpan
 from specflow.speculation.living import Living
+from specflow.speculation.model_calls import ModelCalls
 from specflow.speculation.orphans import Orphans
+from specflow.speculation.parts import Mode
 from specflow.speculation.pending import PendingTable, Speculation
+from specflow.speculation.spending import Spending
 from specflow.speculation.switched_off import SwitchedOff
+from specflow.speculation.whole_run import WholeRun
 
 log = logging.getLogger("specflow")
 
@@ -33,7 +40,7 @@ LAST_CALLS = 30.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionKey:
     """Who a session belongs to: `thread` is the conversation (empty when there is none), `run` tells
-    runs without a thread apart. `anchor` is held on to, where `run` is only unique while it lives.
+    runs without a thread apart. `anchor` is held on to: what `run` is the name of.
     """
 
     thread: str
@@ -61,52 +68,57 @@ class Session:
         *,
         owner: str,
         tenant: str,
+        mode: Mode,
+        group: str,
+        told: Callable[[WriteSpan, float], None] | None = None,
         living: Living,
         switched_off: SwitchedOff,
         missed: Missed,
+        most_branches: int = 64,
         before: Iterable[asyncio.Task[None]] = (),
     ) -> None:
         """`before` are the ends of earlier sessions of the key: nothing new is done until they are over."""
         self.key = key
         self.session_id = ids.new("ses")
-        self.pending = PendingTable()
+        self.mode, self.group = mode, group
+        self.pending, self.model_calls = PendingTable(), ModelCalls()
         self.claimed: set[Speculation] = set()
-        self.writes = WriteLog()
+        self.grove = Grove(most=most_branches)
+        self.writes = WriteLog(told)
         self.undoing: dict[asyncio.Task[None], Keys] = {}
+        self.background: dict[asyncio.Task[Any], Keys] = {}
+        """What nobody waits for; it ends with the session."""
         self.in_flight: list[Keys] = []
         self.stuck: dict[str, Stuck] = {}
         self.doubtful: dict[str, str] = {}
         """By fingerprint: the effect of a real call of which nobody knows whether it happened."""
         self.not_undone: list[Speculation] = []
         self.turns: weakref.WeakSet[object] = weakref.WeakSet()
-        self.wasted_usd = 0.0
+        self.newest: dict[str, object] = {}
+        """By lane: its newest model turn that has ended."""
+        self.spending = Spending()
         self.used = 0.0
         self.touched = False
-        self.paused = False
-        self.closing = False
-        self.taking_back = False
-        self.ended = False
-        self.completed = False
-        self.lanes: set[str] = set()
+        self.paused = self.closing = self.taking_back = False
+        self.ended = self.completed = False
+        self.lanes: dict[str, float] = {}
+        """The agents at work in it, by lane: when the newest model turn of each began."""
+        self.waiting: set[object] = set()
+        """Questions to people that are open."""
         self.run_key = ""
-        self.known: frozenset[str] | None = None
+        self.known: Conversation | None = None
         self.answered: set[str] = set()
-        self.orphans = Orphans((), ())
+        self.orphans = Orphans((), Names(()))
         self._calls = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._journal = journal
-        self._settler = settler
-        self._owner = owner
-        self._tenant = tenant
-        self._living = living
-        self.switched_off = switched_off
-        self.switches_read = False
-        self._missed = missed
+        self._journal, self._settler = journal, settler
+        self._owner, self._tenant = owner, tenant
+        self._living, self._missed = living, missed
+        self.switched_off, self.switches_read = switched_off, False
         self._before = tuple(before)
         self._lease: Lease | None = None
-        self._recovered = False
-        self._lock = asyncio.Lock()
+        self._recovered, self._lock = False, asyncio.Lock()
 
     @property
     def opened(self) -> bool:
@@ -121,7 +133,7 @@ class Session:
     @property
     def idle(self) -> bool:
         """Whether nothing goes on in it, and nothing waits for its adoption."""
-        return not self.busy and not len(self.pending)
+        return not self.busy and not len(self.pending) and not self.waiting
 
     def enter(self) -> None:
         """A real call begins."""
@@ -184,10 +196,15 @@ class Session:
                 # Another tenant may well have a conversation of the same name.
                 if row.tenant == self._tenant and not self._living.lives(row.session_id):
                     await self._take(row.session_id)
+        await self._run.must_stand()
         if self.run_key and self.known is not None:
-            kept = await self._journal.kept_by_run(self.key.thread, self.run_key, tenant=self._tenant)
-            self.orphans = Orphans(kept, self.known)
+            self.orphans = await self._run.orphans(self.known, self.orphans)
+            self.doubtful = {**await self._run.doubtful(self.known), **self.doubtful}
         self._recovered = True
+
+    def go_on(self, known: Conversation) -> None:
+        """The run has been loaded once more: what it knows is looked at again before the next real call."""
+        self.known, self._recovered = known, False
 
     async def _take(self, session_id: str) -> None:
         # The thread goes on here: whoever held it before is fenced off.
@@ -220,7 +237,8 @@ class Session:
             JournalError: the journal cannot be written; the same.
         """
         try:
-            await asyncio.wait_for(self._quiet.wait(), LAST_CALLS)
+            async with asyncio.timeout(LAST_CALLS):
+                await self._quiet.wait()
         except TimeoutError as error:
             self._living.drop(self.session_id)
             raise ConflictError(
@@ -230,10 +248,12 @@ class Session:
             ) from error
         while self.undoing:
             await asyncio.wait(set(self.undoing))
+        for task in self.background:
+            task.cancel()
         await self.orphans.quiet()
         if self.ended and self.run_key and self.known is not None:
             await self.ready()  # a run that did nothing has not looked for them yet
-        if self._lease is None and not (self.ended and len(self.orphans)):
+        if self._lease is None and not (self.ended and len(self.orphans)) and not await self._owes():
             return
         lease = await self.lease()
         try:
@@ -247,6 +267,18 @@ class Session:
             raise
         self._lease = None
         self._living.drop(self.session_id)
+
+    @property
+    def _run(self) -> WholeRun:
+        thread, tenant = self.key.thread, self._tenant
+        return WholeRun(journal=self._journal, thread=thread, run_key=self.run_key, tenant=tenant)
+
+    async def _owes(self) -> bool:
+        """Whether earlier sessions of the run have done something that is to be taken back with it."""
+        if not self.taking_back:
+            return False
+        await self.ready()
+        return await self._run.has_done()
 
     async def _settle(self, lease: Lease) -> None:
         await self._missed.catch_up(lease)

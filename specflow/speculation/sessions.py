@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable
 
 from specflow.errors import ClaimedError, SpecflowError
 from specflow.journal.event import EventKind
 from specflow.settlement.recover import settle_taken
+from specflow.speculation.conversation import Continued, Conversation, Known, conversation_of
+from specflow.speculation.model_calls import ModelCalls
 from specflow.speculation.parts import Parts
 from specflow.speculation.retire import Retirer
 from specflow.speculation.session import Session, SessionKey
@@ -35,7 +38,7 @@ class Sessions:
         self._open: OrderedDict[SessionKey, Session] = OrderedDict()
         self._closing: dict[Session, asyncio.Task[None]] = {}
         self._orphans: set[asyncio.Task[None]] = set()
-        self._runs: OrderedDict[SessionKey, tuple[str, frozenset[str] | None]] = OrderedDict()
+        self._runs: OrderedDict[SessionKey, tuple[str, Conversation | None]] = OrderedDict()
         self._switched_off = SwitchedOff(parts.journal, parts.tenant)
 
     def get(self, key: SessionKey) -> Session:
@@ -50,19 +53,30 @@ class Sessions:
         return session
 
     def _make(self, key: SessionKey) -> Session:
-        parts = self._parts
-        return Session(
+        parts, tell = self._parts, self._tell
+        session = Session(
             key,
             parts.journal,
             parts.settler,
             parts.ids,
             owner=parts.owner,
             tenant=parts.tenant,
+            mode=parts.mode_of(key.thread, key.run),
+            group=parts.group_of(key.thread, key.run),
+            told=parts.shelf.begin,
             living=parts.living,
             switched_off=self._switched_off,
             missed=parts.door.missed,
-            before=[task for session, task in self._closing.items() if session.key == key],
+            most_branches=parts.lookahead.branches,
+            before=[task for other, task in self._closing.items() if other.key == key],
         )
+        # Not the session itself: what it holds must not keep it alive.
+        known = weakref.ref(session)
+        calls = session.model_calls = ModelCalls(parts.clock.monotonic)
+        calls.told = lambda how, early: (
+            tell.model_call(there, how, early) if (there := known()) is not None else None
+        )
+        return session
 
     def preempt(self, conflict: ClaimedError) -> None:
         """A real call comes first: what another session here holds for a guess only is given up."""
@@ -82,16 +96,32 @@ class Sessions:
         self.close(session, "superseded")
         return self.get(session.key)
 
-    def begin_run(self, session: Session, run_key: str, known: Iterable[str] | None) -> Session:
+    def begin_run(self, session: Session, run_key: str, known: Known) -> Session:
         """The session for this logical run: another one than that of the run before."""
+        conversation = conversation_of(known)
         if session.run_key == run_key and session.touched:
+            if conversation is not None:
+                session.go_on(conversation)
+                if conversation.branched:
+                    self._say_branched(session)
             return session
-        if session.touched:
+        # What an earlier run left unasked for is taken back at its end, and this is it.
+        if session.touched or (session.run_key not in {"", run_key} and session.known is not None):
             session.ended = True
             self.close(session, "superseded")
             session = self.get(session.key)
-        session.run_key, session.known = run_key, None if known is None else frozenset(known)
+        session.run_key, session.known = run_key, conversation
+        if conversation is not None and conversation.branched:
+            self._say_branched(session)
         return session
+
+    def _say_branched(self, session: Session) -> None:
+        log.info(
+            "conversation %s goes on from an older point, as a branch of its own: what was done after that "
+            "is given again where it is asked for, and stays where it is not",
+            session.key.thread,
+        )
+        self._tell.see(EventKind.CONVERSATION_BRANCHED, session)
 
     def close(self, session: Session, cause: str) -> asyncio.Task[None] | None:
         """Begin to close a session, or find the task that does; None when it is closed already.
@@ -104,7 +134,7 @@ class Sessions:
         if self._open.get(session.key) is session:
             del self._open[session.key]
             self._remember(session)
-        self._retirer.unadopted(session, cause)
+        self._retirer.end(session, cause)
         # A task of its own: whoever waits for it may be cancelled, the closing goes on.
         task = asyncio.get_running_loop().create_task(self._close(session, cause))
         self._closing[session] = task
@@ -114,7 +144,9 @@ class Sessions:
     def _remember(self, session: Session) -> None:
         """The run goes on, maybe, in another session: with what it has been answered so far."""
         if session.run_key and session.key.thread and not session.ended:
-            known = None if session.known is None else session.known | session.answered
+            known: Conversation | None = session.known
+            if known is not None:
+                known = Continued(known, session.answered)
             self._runs[session.key] = (session.run_key, known)
             if len(self._runs) > MOST_RUNS:
                 self._runs.popitem(last=False)
@@ -124,6 +156,7 @@ class Sessions:
             await session.close()
         finally:
             del self._closing[session]
+            session.writes.close(self._parts.clock.monotonic())
             self._parts.door.missed.forget(session.session_id)
             self._tell.see(EventKind.SETTLED, session, cause=cause)
 
@@ -135,11 +168,28 @@ class Sessions:
 
     async def finish(self, session: Session, lane: str, cause: str) -> None:
         """An agent of the session is done. When nothing else goes on in it, the session is settled."""
-        self._retirer.unadopted(session, cause, lane=lane)
-        session.lanes.discard(lane)
+        self._retirer.end(session, cause, lane=lane)
+        session.newest.pop(lane, None)
+        session.lanes.pop(lane, None)
         if cause == "run_ended" and not session.lanes:
-            session.ended = True
+            # An agent inside another graph ends before its run does.
+            told = session.known is not None and session.known.says_end
+            session.ended = not (session.run_key and (lane or told))
+            session.waiting.clear()  # nobody is left who would go on with an answer
         await self._settle_quietly(session, cause)
+
+    async def end_run(self, key: SessionKey, run_key: str) -> None:
+        """The host says that the run has ended: what it never asked for is taken back.
+
+        Never raises for the journal: the run has its answer, and recovery settles the rest.
+        """
+        session = self.get(key)
+        if session.run_key == run_key and not session.closing:
+            session.ended = True
+            try:
+                await self.settle(session, "run_ended")
+            except SpecflowError as error:
+                log.debug("settling after the end of run %s: %s", run_key, error)
 
     async def pause(self, session: Session) -> None:
         """The run stops to ask somebody. What is still going on is let go on; then the session is settled."""
@@ -166,9 +216,8 @@ class Sessions:
             self.close(session, "shutdown")
         if self._orphans:
             await asyncio.wait(set(self._orphans))
-        if not self._closing:
-            return
         ended = await asyncio.shield(asyncio.gather(*self._closing.values(), return_exceptions=True))
+        await self._retirer.leftovers.quiet()
         for error in ended:
             if error is not None:
                 raise error

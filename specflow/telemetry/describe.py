@@ -39,6 +39,21 @@ def of_candidate(candidate: Candidate) -> Attributes:
     return found
 
 
+def of_branch(event: CallEvent) -> Attributes:
+    """What was presumed when it was started, and how likely that was; nothing for the message itself.
+
+    Hypotheses name tools and predictors, never values.
+    """
+    if not event.parent_id:
+        return {}
+    odds, depth = event.facts.get("odds"), event.facts.get("depth")
+    found: Attributes = {names.BRANCH_ID: event.branch_id, names.BRANCH_PARENT: event.parent_id}
+    if isinstance(odds, float) and isinstance(depth, int):
+        found[names.BRANCH_ODDS], found[names.BRANCH_DEPTH] = odds, depth
+        found[names.BRANCH_PRESUMED] = names.shown(str(event.facts.get("presumed", "")), 256)
+    return found
+
+
 def of_verdict(verdict: Verdict) -> Attributes:
     """What the policy said, and which rules made it say so. Messages may quote arguments: codes only."""
     return {
@@ -49,18 +64,22 @@ def of_verdict(verdict: Verdict) -> Attributes:
 
 
 def of_ending(event: CallEvent) -> Attributes:
-    """Outcome, cause and times of whatever ended."""
+    """Outcome, cause, kind of misfire and times of whatever ended."""
     found: Attributes = {}
     if event.outcome:
         found[names.OUTCOME] = names.shown(event.outcome)
     if event.cause:
         # "retracted: ..." goes on in words, which may quote the model.
         found[names.CAUSE] = names.shown(event.cause.partition(":")[0])
+    if event.misfire:
+        found[names.MISFIRE] = event.misfire
     for fact, attribute in _TIMES.items():
         value = seconds(event.facts, fact)
         # The core says 0 where there was nothing to save or waste; a runway of 0 says something.
         if value or (value is not None and fact == "runway"):
             found[attribute] = value
+    if event.facts.get("patched") or event.cause == "patched":
+        found[names.PATCHED] = True
     if event.error:
         found[names.ERROR_TYPE] = error_type(event.error)
     return found

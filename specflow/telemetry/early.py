@@ -7,7 +7,7 @@ from opentelemetry.trace import SpanKind
 
 from specflow.journal.event import CallEvent
 from specflow.telemetry import names
-from specflow.telemetry.describe import describe, of_call, of_candidate, of_ending, of_verdict
+from specflow.telemetry.describe import describe, of_branch, of_call, of_candidate, of_ending, of_verdict
 from specflow.telemetry.ledger import Entry, Kind
 from specflow.telemetry.tracing import Tracing
 
@@ -30,6 +30,7 @@ def launched(tracing: Tracing, event: CallEvent) -> None:
     span = tracing.recording(entry)
     if span is None:
         return
+    describe(span, of_branch(event))
     if call is not None:
         describe(span, of_call(call, tracing.content))
     if event.candidate is not None:

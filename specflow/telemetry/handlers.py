@@ -12,7 +12,9 @@ Handler = Callable[[Tracing, CallEvent], None]
 
 
 def ignored(_tracing: Tracing, _event: CallEvent) -> None:
-    """A proposal is no change of state: it is launched or withheld, and that shows."""
+    """It shows elsewhere: a proposal and a hypothesis in the early calls that come of them, a retraction in
+    their end, a comparison of sampled reads and an early model call in the metrics.
+    """
 
 
 HANDLERS: Mapping[EventKind, Handler] = {
@@ -20,10 +22,16 @@ HANDLERS: Mapping[EventKind, Handler] = {
     EventKind.TURN_ENDED: turns.turn_ended,
     EventKind.PROPOSED: ignored,
     EventKind.WITHHELD: turns.withheld,
+    EventKind.RETRACTED: ignored,
     EventKind.LAUNCHED: early.launched,
     EventKind.RUN_STARTED: early.run_started,
     EventKind.RUN_ENDED: early.run_ended,
     EventKind.RESOLVED: early.resolved,
+    EventKind.VERIFIED: ignored,
+    EventKind.DIVERGED: ignored,
+    EventKind.BRANCH_OPENED: ignored,
+    EventKind.BRANCH_DECIDED: ignored,
+    EventKind.MODEL_CALL_RESOLVED: ignored,
     EventKind.CALL_STARTED: real.call_started,
     EventKind.CALL_ENDED: real.call_ended,
     EventKind.CONFIRMATION_ASKED: real.confirmation_asked,
@@ -31,4 +39,5 @@ HANDLERS: Mapping[EventKind, Handler] = {
     EventKind.COMPENSATION_STARTED: early.compensation_started,
     EventKind.COMPENSATION_ENDED: early.compensation_ended,
     EventKind.SETTLED: turns.settled,
+    EventKind.CONVERSATION_BRANCHED: turns.conversation_branched,
 }

@@ -12,6 +12,7 @@ from opentelemetry.metrics import MeterProvider
 
 import specflow
 from specflow.journal.event import CallEvent, EventKind
+from specflow.speculation.hindsight import Hindsight, Missed
 from specflow.telemetry import names
 from specflow.telemetry.content import seconds
 
@@ -23,7 +24,7 @@ _MOST_NAMES = 200
 
 
 class MetricObserver:
-    """Counts resolved speculations, real calls and compensations; measures saved and wasted time and runway.
+    """Counts speculations, misfires, real calls and compensations; measures saved and wasted time and runway.
 
     Args:
         meter_provider: where measurements go; None is the global provider, also one that is set later.
@@ -36,11 +37,22 @@ class MetricObserver:
         self._speculations = meter.create_counter(
             names.METRIC_SPECULATIONS, "{speculation}", "Speculations, by how they were resolved"
         )
+        self._misfires = meter.create_counter(
+            names.METRIC_MISFIRES,
+            "{speculation}",
+            "Early calls that nobody adopted, by what was wrong with them",
+        )
         self._compensations = meter.create_counter(
             names.METRIC_COMPENSATIONS, "{compensation}", "Effects taken back, or stuck"
         )
         self._calls = meter.create_counter(
             names.METRIC_CALLS, "{call}", "Tool calls of the model, by what speculation had ready"
+        )
+        self._samples = meter.create_counter(
+            names.METRIC_SAMPLES, "{sample}", "Reads that were run again and compared"
+        )
+        self._model_calls = meter.create_counter(
+            names.METRIC_MODEL_CALLS, "{call}", "Model calls made early, by whether the real run wanted them"
         )
         self._times = {
             fact: meter.create_histogram(
@@ -53,6 +65,7 @@ class MetricObserver:
             )
         }
         self._limit = limit
+        self._hindsight = Hindsight(limit=limit)
         self._lock = threading.Lock()
         self._launched: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._compensating: OrderedDict[str, str] = OrderedDict()
@@ -72,6 +85,8 @@ class MetricObserver:
 
     def _see(self, event: CallEvent) -> None:
         kind = event.kind
+        for missed in self._hindsight.see(event):
+            self._missed(missed)
         if kind is EventKind.LAUNCHED:
             candidate = event.candidate
             tool = self._label(candidate.call.tool) if candidate is not None else ""
@@ -83,7 +98,12 @@ class MetricObserver:
             self._keep(self._calling, event.call_id, self._tool(event))
         elif kind is EventKind.CALL_ENDED:
             tool = self._calling.pop(event.call_id, "") or self._tool(event)
-            self._calls.add(1, {names.LABEL_TOOL: tool, names.LABEL_OUTCOME: event.outcome})
+            self._calls.add(1, {names.LABEL_TOOL: tool, names.LABEL_OUTCOME: event.outcome, **_group(event)})
+        elif kind in {EventKind.VERIFIED, EventKind.DIVERGED}:
+            labels = {names.LABEL_TOOL: self._tool(event), names.LABEL_OUTCOME: event.outcome}
+            self._samples.add(1, {**labels, **_group(event)})
+        elif kind is EventKind.MODEL_CALL_RESOLVED:
+            self._model_calls.add(1, {names.LABEL_OUTCOME: event.outcome, **_group(event)})
         elif kind is EventKind.COMPENSATION_STARTED:
             self._keep(self._compensating, event.speculation_id or event.effect_id, self._tool(event))
         elif kind is EventKind.COMPENSATION_ENDED:
@@ -96,6 +116,7 @@ class MetricObserver:
             names.LABEL_TOOL: tool or self._tool(event),
             names.LABEL_PREDICTOR: predictor,
             names.LABEL_OUTCOME: event.outcome,
+            **_group(event),
         }
         self._speculations.add(1, labels)
         for fact, histogram in self._times.items():
@@ -104,6 +125,15 @@ class MetricObserver:
             told = fact == "runway" or (fact == "saved") is (event.outcome in _ADOPTED)
             if value is not None and told:
                 histogram.record(value, labels)
+
+    def _missed(self, missed: Missed) -> None:
+        """Counted when its session is at rest: only then is it known that the call did not come later."""
+        labels = {
+            names.LABEL_TOOL: self._label(missed.tool),
+            names.LABEL_PREDICTOR: self._label(missed.predictor),
+            names.LABEL_MISFIRE: str(missed.kind),
+        }
+        self._misfires.add(1, {**labels, names.LABEL_GROUP: missed.group} if missed.group else labels)
 
     def _tool(self, event: CallEvent) -> str:
         call = event.call or (event.candidate.call if event.candidate is not None else None)
@@ -122,3 +152,8 @@ class MetricObserver:
         kept[key] = value
         while len(kept) > self._limit:
             kept.popitem(last=False)
+
+
+def _group(event: CallEvent) -> dict[str, str]:
+    """The group of a canary, where there is one."""
+    return {names.LABEL_GROUP: event.group} if event.group else {}

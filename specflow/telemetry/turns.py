@@ -70,6 +70,15 @@ def withheld(tracing: Tracing, event: CallEvent) -> None:
     span.add_event(names.EVENT_WITHHELD, attributes, tracing.at(event))
 
 
+def conversation_branched(tracing: Tracing, event: CallEvent) -> None:
+    """Comes before the first turn of its run: the session may have no span yet."""
+    context = tracing.place(event)
+    span = tracing.recording(tracing.ledger.get(Kind.SESSION, tracing.owner(event)))
+    span = span or trace.get_current_span(context)
+    if span.is_recording():
+        span.add_event(names.EVENT_CONVERSATION_BRANCHED, {}, tracing.at(event))
+
+
 def settled(tracing: Tracing, event: CallEvent) -> None:
     try:
         tracing.at(event)

@@ -152,8 +152,10 @@ class CrashServer:
             self.close()
             raise
 
-    def trial(self, *crashes: CrashPoint | str | None) -> Trial:
+    def trial(self, *crashes: CrashPoint | str | None, args: Mapping[str, Any] | None = None) -> Trial:
         """Run one path; points may be written `name` or `name#nth`. A failure is in the result, not raised.
+
+        `args` come on top of those of the scenario, for this trial.
 
         Raises:
             CrashServerError: when the server itself died.
@@ -163,7 +165,7 @@ class CrashServer:
         # Unique beyond this server, so that a scenario can name a schema after it.
         world = self._worlds / f"{self._worlds.name.rpartition('-')[2]}_{self._count}"
         wire = [None if crash is None else [crash.name, crash.nth] for crash in path]
-        answer = self._ask({"crashes": wire, "world": str(world)})
+        answer = self._ask({"crashes": wire, "world": str(world), "args": dict(args or {})})
         trial = Trial(crashes=path, stages=tuple(_stage(found) for found in answer["stages"]))
         if not trial.error:
             shutil.rmtree(world, ignore_errors=True)

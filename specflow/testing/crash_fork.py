@@ -57,7 +57,7 @@ def serve() -> None:
     runs = _Runs(bodies["run"], order["args"], order["timeout"], kept=order["contained"])
     for line in sys.stdin:
         trial = json.loads(line)
-        stages = _trial(bodies, runs, trial["crashes"], Path(trial["world"]))
+        stages = _trial(bodies, runs, trial["crashes"], Path(trial["world"]), trial["args"])
         _answer(answers, {"stages": stages})
 
 
@@ -76,18 +76,22 @@ def _load(name: str) -> Body:
 
 
 def _trial(
-    bodies: Mapping[str, Body], runs: _Runs, crashes: list[list[Any] | None], world: Path
+    bodies: Mapping[str, Body],
+    runs: _Runs,
+    crashes: list[list[Any] | None],
+    world: Path,
+    more: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Run, then recover as often as it takes, each killed where the trial says; recover unharmed; check."""
-    armed = crashes or [None]
+    armed, args = crashes or [None], {**runs.args, **more}
     plan = [("run" if index == 0 else "recover", crash) for index, crash in enumerate(armed)]
     plan += [("recover", None), ("check", None)]
     stages: list[dict[str, Any]] = []
     for role, crash in plan:
         if role == "run":
-            stage = runs.make(world, crash)
+            stage = runs.make(world, crash, args)
         else:
-            stage = _stage(bodies[role], world, runs.args, crash, runs.timeout)
+            stage = _stage(bodies[role], world, args, crash, runs.timeout)
         stages.append({"role": role, "crash": crash, **stage})
         if stage["error"]:
             break
@@ -102,14 +106,14 @@ class _Runs:
         self._body, self._keeps = body, kept
         self._left: dict[str, tuple[Path, dict[str, Any]]] = {}
 
-    def make(self, world: Path, crash: list[Any] | None) -> dict[str, Any]:
-        name = json.dumps(crash)
+    def make(self, world: Path, crash: list[Any] | None, args: Mapping[str, Any]) -> dict[str, Any]:
+        name = json.dumps([crash, args])
         if name in self._left:
             left, stage = self._left[name]
             shutil.copytree(left, world)
             return stage
         world.mkdir(parents=True, exist_ok=True)
-        stage = _stage(self._body, world, self.args, crash, self.timeout)
+        stage = _stage(self._body, world, args, crash, self.timeout)
         if self._keeps and not stage["error"]:
             left = world.with_name(f"left_{len(self._left)}_{world.name}")
             shutil.copytree(world, left)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from specflow.clock import Clock
 from specflow.errors import JournalError, SpecflowError
 from specflow.journal.batch import Failed, execute
+from specflow.journal.call_transactions import CallTransactions
 from specflow.journal.database import Connection, Database
 from specflow.journal.operations import Operation, Predict
 from specflow.journal.record import PredictionRow
@@ -25,6 +26,7 @@ T = TypeVar("T")
 TABLES = (
     "sf_event",
     "sf_readoption",
+    "sf_approval",
     "sf_claim",
     "sf_effect_dep",
     "sf_effect",
@@ -48,7 +50,15 @@ class InlineSqlJournal(SqlJournal):
             database, clock=clock, lease_seconds=LEASE_SECONDS, is_dead=is_dead, absence_seconds=0.0
         )
         super().close()
-        self._line = _Inline(database.connect(), database.connect(), clock)
+        # The writer's thread would wait for a tool that is in its transaction: so does the batch.
+        self._calls = CallTransactions(
+            database,
+            clock,
+            threads=None,
+            limit=None,
+            told=lambda: self._line.resume(),  # noqa: PLW0108 - there is no line yet
+        )
+        self._line = _Inline(database.connect(), database.connect(), clock, self._calls)
         self._writer = self._reader = self._line  # type: ignore[assignment] # takes the places of both
 
     def empty(self) -> None:
@@ -57,6 +67,7 @@ class InlineSqlJournal(SqlJournal):
 
     def close(self) -> None:
         """Let go of the file."""
+        self._calls.close()
         self._line.close()
 
 
@@ -65,9 +76,12 @@ class _Inline:
 
     inherited = False
 
-    def __init__(self, writing: Connection, reading: Connection, clock: Clock) -> None:
-        self._writing, self._reading, self._clock = writing, reading, clock
+    def __init__(
+        self, writing: Connection, reading: Connection, clock: Clock, calls: CallTransactions
+    ) -> None:
+        self._writing, self._reading, self._clock, self._calls = writing, reading, clock, calls
         self._queue: deque[tuple[Operation, asyncio.Future[Any]]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def check_process(self) -> None:
         """There is one process only."""
@@ -82,12 +96,17 @@ class _Inline:
         if callable(what):
             return loop.run_in_executor(None, self._read, what, values)
         future: asyncio.Future[Any] = loop.create_future()
+        self._loop = loop
         self._queue.append((what, future))
         loop.run_in_executor(None, self._write)
         return future
 
     def note(self, prediction: PredictionRow) -> None:
-        execute(self._writing, [Predict(predictions=(prediction,))], self._clock.wall())
+        noted = Predict(predictions=(prediction,))
+        if self._calls.writing and self._loop is not None:
+            self._queue.append((noted, self._loop.create_future()))  # with the next batch
+        else:
+            execute(self._writing, [noted], self._clock.wall())
 
     def _read(self, query: Callable[..., T], values: tuple[Any, ...]) -> T:
         try:
@@ -96,6 +115,8 @@ class _Inline:
             self._reading.rollback()
 
     def _write(self) -> None:
+        if self._calls.writing:
+            return  # `resume` comes back to it
         batch = list(self._queue)
         self._queue.clear()
         if not batch:
@@ -112,6 +133,11 @@ class _Inline:
                 future.set_exception(answer.error)
             else:
                 future.set_result(answer)
+
+    def resume(self) -> None:
+        """A tool's transaction has ended: what waited for it is written."""
+        if self._queue and self._loop is not None and not self._loop.is_closed():
+            self._loop.run_in_executor(None, self._write)
 
     def empty(self) -> None:
         self._queue.clear()

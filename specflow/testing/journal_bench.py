@@ -89,6 +89,7 @@ class Bench:
             predictions=ours(everything.predictions, "session_id"),
             dependencies=ours(everything.dependencies, "effect_id"),
             claims=ours(everything.claims, "effect_id"),
+            approvals=ours(everything.approvals, "approval_id"),
         )
 
 

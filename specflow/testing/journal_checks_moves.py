@@ -89,7 +89,8 @@ async def no_illegal_move_is_possible(bench: Bench) -> None:
                 await refuses(InvariantError, journal.move(lease, effect_id, stage, target))
         for source, targets in MOVES.items():
             for target in targets:
-                if source is not stage:
+                # Only `repeat` makes an unknown call intended once more.
+                if source is not stage and target is not Stage.INTENDED:
                     assert not await journal.move(lease, effect_id, source, target)
         assert await bench.stage(effect_id) is stage
     rows = await bench.rows()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from specflow.errors import InvariantError
-from specflow.journal.record import Lease
+from specflow.journal.record import Lease, Outcome
+from specflow.journal.rules import SAGA_ABORTED, TAKEN_BACK
 from specflow.journal.verify import verify
 from specflow.lifecycle import SessionState, Stage
 from specflow.testing.journal_bench import DONE, Bench, check, refuses, to_stage
@@ -49,6 +50,50 @@ async def what_a_run_kept_is_found_by_its_key(bench: Bench) -> None:
     session = await journal.session(first.session_id)
     assert session is not None
     assert session.run_key == "r"
+
+
+@check
+async def every_name_keeps_the_moment_at_which_it_was_given(bench: Bench) -> None:
+    journal, first = bench.journal, await _session(bench, "s1", "r")
+    born = await bench.start(first, "born", adopted_by=bench.real("born"), moment="m1 \u00fc")
+    await journal.record(first, born, DONE)
+    early = await to_stage(bench, first, "early", Stage.DONE)
+    await bench.start(first, "silent", adopted_by=bench.real("silent"))
+    assert await journal.adopt(first, early, bench.real("early"), moment="m2")
+    again = await _session(bench, "s2", "r")
+    assert await journal.readopt(again, born, bench.real("again"), moment="m3")
+    assert await journal.readopt(again, early, bench.real("silent-again"))
+    found = await journal.kept_by_run(bench.tag, "r")
+    assert {item.effect.effect_id: item.moments for item in found} == {
+        born: ("m1 \u00fc", "m3"),
+        early: ("m2", ""),
+    }
+    row = await journal.adopted(bench.real("again"))
+    assert row is not None
+    assert row.moment == "m1 \u00fc"
+
+
+@check
+async def real_calls_that_nobody_can_tell_about_are_found_by_their_run(bench: Bench) -> None:
+    journal, first = bench.journal, await _session(bench, "s1", "r")
+    for name, stages in (("unknown", ()), ("stuck", (Stage.STUCK,))):
+        effect_id = await bench.start(first, name, adopted_by=bench.real(name), moment=f"m {name}")
+        assert await journal.record(first, effect_id, Outcome(stage=Stage.UNKNOWN))
+        for stage in stages:
+            assert await journal.move(first, effect_id, Stage.UNKNOWN, stage)
+    await to_stage(bench, first, "committed", Stage.COMMITTED)
+    early = await bench.start(first, "early")
+    assert await journal.record(first, early, Outcome(stage=Stage.UNKNOWN))
+    other = await _session(bench, "s2", "q")
+    elsewhere = await bench.start(other, "elsewhere", adopted_by=bench.real("elsewhere"))
+    assert await journal.record(other, elsewhere, Outcome(stage=Stage.UNKNOWN))
+    found = await journal.doubtful_by_run(bench.tag, "r")
+    assert [(item.identities, item.moments) for item in found] == [
+        ((bench.real("unknown"),), ("m unknown",)),
+        ((bench.real("stuck"),), ("m stuck",)),
+    ]
+    assert await journal.doubtful_by_run(bench.tag, "") == ()
+    assert await journal.doubtful_by_run(bench.tag, "r", tenant="x") == ()
 
 
 @check
@@ -142,3 +187,42 @@ async def the_condemned_are_compensating_all_at_once(bench: Bench) -> None:
     assert verify(rows) == ()
     states = {row.session_id: row.state for row in rows.sessions}
     assert states[first.session_id] is SessionState.CLOSED
+
+
+@check
+async def a_run_is_known_to_be_taken_back_once_a_session_of_it_is_decided_so(bench: Bench) -> None:
+    journal, tag = bench.journal, bench.tag
+    first = await _session(bench, "s1", "r")
+    elsewhere = await _session(bench, "s2", "r", tenant=f"{tag}-x")
+    await _session(bench, "s3", "")
+    assert not await journal.run_taken_back(tag, "r")
+    assert await journal.decide_session(first, SAGA_ABORTED)
+    await journal.decide_session(elsewhere, "completed")
+    assert await journal.run_taken_back(tag, "r")
+    for thread, run_key, tenant in (
+        (tag, "q", ""),
+        (f"{tag}-t", "r", ""),
+        (tag, "r", f"{tag}-x"),
+        (tag, "", ""),
+    ):
+        assert not await journal.run_taken_back(thread, run_key, tenant=tenant)
+    await journal.close_session(first, decision=SAGA_ABORTED)
+    assert await journal.run_taken_back(tag, "r"), "also when it is over"
+
+
+@check
+async def a_failed_run_condemns_what_its_earlier_sessions_did(bench: Bench) -> None:
+    journal, first = bench.journal, await _session(bench, "s1", "r")
+    below, above = [await to_stage(bench, first, name, Stage.COMMITTED) for name in ("a", "b")]
+    await journal.close_session(first)
+    run = await _session(bench, "s2", "r")
+    (lease,) = await journal.condemn(
+        run, [below, above], seen=[bench.real("a"), bench.real("b")], cause=TAKEN_BACK
+    )
+    for effect_id in (above, below):
+        assert await bench.stage(effect_id) is Stage.COMPENSATING
+        assert await journal.move(lease, effect_id, Stage.COMPENSATING, Stage.COMPENSATED)
+    await journal.close_session(lease)
+    causes = {row.cause for row in (await bench.rows()).events if row.target == Stage.COMPENSATING}
+    assert causes == {TAKEN_BACK}
+    assert verify(await bench.rows()) == ()

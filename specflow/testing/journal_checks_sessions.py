@@ -237,6 +237,37 @@ async def predictions_arrive_by_the_next_write(bench: Bench) -> None:
 
 
 @check
+async def the_newest_predictions_are_read_oldest_first(bench: Bench) -> None:
+    at = 1e9 + len(bench.tag)
+    for number in range(5):
+        bench.journal.note(_prediction(bench, number, at + number % 4))
+    lease = await bench.lease()
+    await bench.start(lease)
+    found = await bench.journal.predictions(10_000)
+    ours = [row for row in found if row.session_id == bench.tag]
+    assert [row.speculation_id[-1] for row in ours] == ["0", "4", "1", "2", "3"]
+    assert ours[0] == _prediction(bench, 0, at), "as it was noted"
+    assert [row.at for row in found] == sorted(row.at for row in found)
+    assert await bench.journal.predictions(2) == found[-2:]
+
+
+def _prediction(bench: Bench, number: int, at: float) -> PredictionRow:
+    return PredictionRow(
+        speculation_id=f"{bench.tag}-spec-{number}",
+        session_id=bench.tag,
+        tool="book",
+        fingerprint="print",
+        predictor="sniffer",
+        confidence=0.5,
+        outcome="hit",
+        cause="",
+        at=at,
+        runway=2.0,
+        saved=1.0,
+    )
+
+
+@check
 async def a_closed_journal_refuses(bench: Bench) -> None:
     lease = await bench.lease()
     await bench.journal.aclose()

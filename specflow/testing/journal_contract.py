@@ -14,10 +14,14 @@ from collections.abc import Callable, Mapping
 
 from specflow.journal.port import Journal
 from specflow.testing import (
+    journal_checks_approvals,
+    journal_checks_calls,
     journal_checks_claims,
     journal_checks_links,
     journal_checks_moves,
     journal_checks_orphans,
+    journal_checks_pairs,
+    journal_checks_repeats,
     journal_checks_rows,
     journal_checks_sealed,
     journal_checks_sessions,
@@ -37,7 +41,11 @@ SUITES = (
     journal_checks_moves,
     journal_checks_orphans,
     journal_checks_links,
+    journal_checks_pairs,
     journal_checks_claims,
+    journal_checks_approvals,
+    journal_checks_calls,
+    journal_checks_repeats,
     journal_checks_sessions,
 )
 

@@ -122,8 +122,12 @@ class LedgerWorld:
         footprints: bool = True,
         confirm: Asking = Asking.ASK,
         timeout: float | None = None,
+        transaction: str = "",
     ) -> StaticJudge:
-        """The policy that fits: reads and bookings early, charges asked for."""
+        """The policy that fits: reads and bookings early, charges asked for.
+
+        `transaction` is for a world of which book and cancel are made in the journal's own database.
+        """
         argument = "key" if tolerant else "result.booking_id"
         undo = Undo(
             tool="cancel",
@@ -137,14 +141,16 @@ class LedgerWorld:
             idempotency_key="key" if keyed else "",
             writes=("seat:{args.seat}",) if footprints else None,
             timeout=timeout,
+            transaction=transaction,
         )
+        cancel = ToolSettings(transaction=transaction)
         look = ToolSettings(reads=("seat:{args.seat}",) if footprints else None)
         return StaticJudge(
             {
                 "look": Rule(effect=EffectClass.READ_ONLY, speculate=Speculate.NOW, settings=look),
                 "find": Rule(effect=EffectClass.READ_ONLY, speculate=Speculate.HOLD),
                 "book": Rule(effect=EffectClass.COMPENSATABLE, speculate=Speculate.NOW, settings=book),
-                "cancel": Rule(effect=EffectClass.CONFIRMATION_REQUIRED),
+                "cancel": Rule(effect=EffectClass.CONFIRMATION_REQUIRED, settings=cancel),
                 "charge": Rule(effect=EffectClass.CONFIRMATION_REQUIRED, confirm=confirm),
             }
         )

@@ -86,7 +86,7 @@ class SeededLoop(HermeticLoop):
         self._history: list[tuple[float, str]] = []
         # For tasks that a foreign task factory made.
         self._foreign: weakref.WeakKeyDictionary[asyncio.Task[Any], int] = weakref.WeakKeyDictionary()
-        self._made: list[weakref.ref[asyncio.Task[Any]]] = []
+        self._made: dict[weakref.ref[asyncio.Task[Any]], None] = {}  # in the order in which they were made
         self._task_factory: Any = None  # the factory's type differs between Python versions
 
     # What ran, and when.
@@ -257,14 +257,17 @@ class SeededLoop(HermeticLoop):
             slow = self._scheduler.is_slow()
             made = SeededTask(coro, number=self._scheduler.number(), slow=slow, loop=self, **options)
         label = made.label if isinstance(made, SeededTask) else f"{label_of(coro)}#{self._foreign[made]}"
-        self._made.append(weakref.ref(made))
+        self._made[weakref.ref(made, self._forget)] = None
         made.set_name(label if name is None else str(name))
         return made
+
+    def _forget(self, made: weakref.ref[asyncio.Task[Any]]) -> None:
+        self._made.pop(made, None)
 
     def lost_errors(self) -> list[tuple[str, BaseException | None]]:
         """Errors nobody awaited, so far: the tasks that raised them, and what callbacks raised."""
         lost = [(str(context.get("message")), context.get("exception")) for context in self.unhandled]
-        for task in filter(None, (made() for made in self._made)):
+        for task in filter(None, [made() for made in tuple(self._made)]):
             error = unheard(task)
             if error is not None:
                 lost.append((f"the error of {task.get_name()} was never retrieved", error))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
 from typing import Any
 
 from specflow.effects.call import Call, digest
@@ -30,11 +31,11 @@ class StaticJudge:
 
     def __init__(self, rules: Mapping[str, Rule], *, budgets: Budgets | None = None) -> None:
         self._rules = dict(rules)
-        self._budgets = budgets or Budgets(max_concurrent=64)
+        self._budgets = budgets or Budgets(max_concurrent=64, max_depth=64)
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        return digest(*(f"{name}={rule!r}" for name, rule in sorted(self._rules.items())))
+        return digest(*(f"{name}={_shown(rule)}" for name, rule in sorted(self._rules.items())))
 
     @property
     def budgets(self) -> Budgets:
@@ -65,3 +66,15 @@ class StaticJudge:
         """The fixed settings of the tool's rule."""
         rule = self._rules.get(tool.name)
         return rule.settings if rule is not None else ToolSettings()
+
+
+def _shown(value: Any) -> str:
+    """A rule, or a part of one, in words that are the same in every process."""
+    if isinstance(value, frozenset):
+        return f"{{{', '.join(sorted(map(_shown, value)))}}}"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {_shown(item)}' for name, item in sorted(value.items()))}}}"
+    if is_dataclass(value):
+        parts = {part.name: getattr(value, part.name) for part in fields(value)}
+        return f"{type(value).__name__}({_shown(parts)})"
+    return str(getattr(value, "source", value))

@@ -1,35 +1,26 @@
 """Recorded runs of agents: reading them, a line at a time, with a clear word about what is broken.
 
 A run is one JSON line: `{source, suite, model, task_id, tools, final, env, turns}`; a turn is
-`{role, content, reasoning?, tool_calls?: [{id, name, args}], tool_results?: [{id, content, error}], t?,
-gen_s?, completion_tokens?}`. More keys are welcome and ignored. Files end in `.jsonl` or `.jsonl.xz`.
+`{role, content, reasoning?, tool_calls?: [{id, name, args}], tool_results?: [{id, content, error, t?,
+seconds?}], t?, gen_s?, completion_tokens?, given?}`. More keys are welcome and ignored. Files end in
+`.jsonl` or `.jsonl.xz`.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import lzma
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal, cast
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from specflow.errors import AuthorError
+from specflow.traces.lines import MAX_FILE, MAX_LINE, RecordingError, lines_of
 
-MAX_LINE = 64 * 2**20
-"""The longest line (one run), in bytes after decompression."""
-
-MAX_FILE = 8 * 2**30
-"""The most that is read from one file, in bytes after decompression."""
-
-
-class RecordingError(AuthorError):
-    """A file of recorded runs that cannot be read; the message starts with `file:line`."""
-
-    code = "recording"
+__all__ = [
+    "MAX_FILE", "MAX_LINE", "RecordedCall", "RecordedResult", "RecordedRun", "RecordedTurn", "RecordingError",
+    "first_flaw", "parse_run", "read_runs", "run_of",
+]  # fmt: skip
 
 
 def _text(value: object) -> object:
@@ -72,19 +63,21 @@ class RecordedCall(_Recorded):
 
 
 class RecordedResult(_Recorded):
-    """What a tool answered, as the model saw it. `t` is Unix seconds."""
+    """What a tool answered, as the model saw it. `t` (when it had) is Unix seconds; `seconds` it took."""
 
     id: Name = ""
     content: Text = ""
     error: Annotated[bool, BeforeValidator(bool)] = False
     t: float | None = None
+    seconds: Seconds | None = None
 
 
 class RecordedTurn(_Recorded):
     """One message: of the user, of the assistant with its calls and their results, or of the system.
 
     `gen_s` is how long the model took, in seconds, and `completion_tokens` what the provider counted;
-    either may be absent. `t` is Unix seconds.
+    either may be absent. `t` is Unix seconds. `given` says that the record begins after this turn: an answer
+    that was in the conversation already is history, and no step.
     """
 
     role: Literal["user", "assistant", "system"]
@@ -99,6 +92,7 @@ class RecordedTurn(_Recorded):
     t: float | None = None
     gen_s: Seconds | None = None
     completion_tokens: Annotated[int, Field(ge=0)] | None = None
+    given: bool = False
 
 
 class RecordedRun(_Recorded):
@@ -134,6 +128,15 @@ def parse_run(line: str | bytes, *, number: int = 0, place: str = "run") -> Reco
         value = json.loads(line, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise RecordingError(f"{place}: not JSON: {error}") from error
+    return run_of(value, number=number, place=place)
+
+
+def run_of(value: object, *, number: int = 0, place: str = "run") -> RecordedRun:
+    """The run that a JSON value is.
+
+    Raises:
+        RecordingError: saying what is wrong at `place`.
+    """
     if not isinstance(value, dict):
         raise RecordingError(f"{place}: a run is a JSON object, not {type(value).__name__}")
     if "turns" not in value:
@@ -141,7 +144,7 @@ def parse_run(line: str | bytes, *, number: int = 0, place: str = "run") -> Reco
     try:
         return RecordedRun.model_validate({**value, "number": number})
     except (ValidationError, RecursionError) as error:
-        raise RecordingError(f"{place}: {_first(error)}") from error
+        raise RecordingError(f"{place}: {first_flaw(error)}") from error
 
 
 def read_runs(
@@ -154,42 +157,18 @@ def read_runs(
     Raises:
         RecordingError: for a file that cannot be opened, or at the line that is broken or too long.
     """
-    path = Path(path)
-    read = 0
-    with closing(_open(path)) as file:
-        number = 0
-        while True:
-            number += 1
-            place = f"{path}:{number}"
-            try:
-                line = file.readline(max_line + 1)
-            except (OSError, lzma.LZMAError, EOFError) as error:
-                raise RecordingError(f"{place}: cannot be read: {error}") from error
-            if not line:
-                return
-            read += len(line)
-            if len(line) > max_line:
-                raise RecordingError(f"{place}: the line is longer than {max_line} bytes")
-            if read > max_file:
-                raise RecordingError(f"{place}: the file is larger than {max_file} bytes")
-            if line.strip():
-                yield parse_run(line, number=number, place=place)
-
-
-def _open(path: Path) -> BinaryIO:
-    try:
-        if path.suffix == ".xz":
-            return cast("BinaryIO", io.BufferedReader(lzma.open(path)))
-        return path.open("rb")
-    except OSError as error:
-        raise RecordingError(f"{path}: cannot be opened: {error.strerror or error}") from error
+    for line in lines_of(path, max_line=max_line, max_file=max_file):
+        if line.flaw:
+            raise RecordingError(f"{line.place}: {line.flaw}")
+        yield parse_run(line.text, number=line.number, place=line.place)
 
 
 def _no_constant(text: str) -> object:
     raise ValueError(f"{text} is not JSON")
 
 
-def _first(error: ValidationError | RecursionError) -> str:
+def first_flaw(error: ValidationError | RecursionError) -> str:
+    """What is wrong with a record, in one line: where, and what."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
     problems = error.errors(include_url=False, include_input=False)

@@ -68,10 +68,13 @@ def test_every_bench_runs_and_its_rows_have_the_promised_shape(name: str) -> Non
 
 def test_the_formula_holds_on_virtual_time() -> None:
     rows = measured("formula")
-    assert len(rows) >= 8
-    for row in rows:
-        assert math.isclose(row["ratio"], 1.0, abs_tol=1e-6), row["case"]
-        assert row["baseline"] <= float(row["note"].rsplit("sequential ", 1)[1].removesuffix(" s"))
+    virtual = [row for row in rows if row["metric"].startswith("virtual time")]
+    assert len(virtual) >= 20
+    for row in virtual:
+        # Of drawn times the formula is the mean: fifty steps come near it, `test_formulas` plays more.
+        near = 0.25 if row["case"].startswith("exponential") else 1e-6
+        assert math.isclose(row["ratio"], 1.0, abs_tol=near), row["case"]
+    assert any(row["case"].startswith("wall clock: ") for row in rows), "judged by who reads it"
 
 
 def test_calls_are_adopted_where_the_reasoning_tells_and_not_where_it_does_not() -> None:

@@ -11,11 +11,16 @@ from typer.testing import CliRunner
 
 from specflow.cli import db, journal
 from specflow.journal.database import Database
-from specflow.journal.record import PredictionRow
+from specflow.journal.prune import Pruned, prune
+from specflow.journal.reads import snapshot_of
+from specflow.journal.record import Outcome, PredictionRow
 from specflow.journal.sql import SqlJournal
 from specflow.journal.tables import HEAD
-from specflow.lifecycle import Stage
+from specflow.journal.verify import verify
+from specflow.lifecycle import ApprovalState, Stage
 from specflow.testing.journal_bench import Bench, to_stage
+from specflow.testing.journal_checks_approvals import intent_on, question, rests_on
+from specflow.testing.journal_checks_pairs import pair
 from specflow.testing.postgres import PostgresServer, postgres
 
 __all__ = ["postgres"]
@@ -43,6 +48,20 @@ def run(app: Any, *arguments: str, code: int = 0) -> str:
     return result.stdout if code != 2 else result.stderr
 
 
+def prediction(tag: str, session_id: str, now: float) -> PredictionRow:
+    return PredictionRow(
+        speculation_id=f"{tag}-p",
+        session_id=session_id,
+        tool="t",
+        fingerprint="f",
+        predictor="x",
+        confidence=1.0,
+        outcome="hit",
+        cause="",
+        at=now,
+    )
+
+
 async def fill(url: str, tag: str, *stages: Stage, now: float, close: bool = True) -> str:
     """A session with one effect of each of `stages`."""
     bench = Bench(journal=SqlJournal.open(url, clock=At(now)), tag=tag)
@@ -51,19 +70,7 @@ async def fill(url: str, tag: str, *stages: Stage, now: float, close: bool = Tru
         await to_stage(bench, lease, stage.value, stage)
     for branch_id in await bench.journal.open_branches(lease.session_id):
         await bench.journal.abort(lease, branch_id, "turn_ended")
-    bench.journal.note(
-        PredictionRow(
-            speculation_id=f"{tag}-p",
-            session_id=lease.session_id,
-            tool="t",
-            fingerprint="f",
-            predictor="x",
-            confidence=1.0,
-            outcome="hit",
-            cause="",
-            at=now,
-        )
-    )
+    bench.journal.note(prediction(tag, lease.session_id, now))
     if close:
         await bench.journal.close_session(lease)
     await bench.journal.aclose()
@@ -129,6 +136,67 @@ def test_what_is_stuck_is_found_and_shown(tmp_path: Path) -> None:
     assert "all invariants hold over 3 sessions" in run(journal.app, "verify", "--db", url)
 
 
+def test_who_said_yes_to_an_effect_is_shown(tmp_path: Path) -> None:
+    async def fill() -> None:
+        made = SqlJournal.open(f"sqlite:///{tmp_path}/j.db")
+        bench = Bench(journal=made, tag="x")
+        await made.ask(question(bench))
+        await made.intend(await bench.lease(), intent_on(bench, "agreed", rests_on(bench)))
+        await made.aclose()
+
+    asyncio.run(fill())
+    url = f"sqlite:///{tmp_path}/j.db"
+    text = run(journal.app, "show", "x-agreed", "--db", url)
+    assert "a person said approve at 1970-01-01 00:02:30.000, asked at 1970-01-01 00:01:40.000" in text
+    shown = json.loads(run(journal.app, "show", "x-agreed", "--db", url, "--json"))
+    assert [row["interrupt_id"] for row in shown["approvals"]] == ["x-interrupt-q"]
+
+
+def test_questions_go_with_their_effects_or_with_their_time(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/j.db"
+
+    async def fill() -> None:
+        made = SqlJournal.open(url, clock=At(1_000.0))
+        bench = Bench(journal=made, tag="x")
+        lease = await bench.lease()
+        for name in ("used", "refused", "old", "new"):
+            await made.ask(question(bench, name, expires_at=9 * DAY if name == "new" else 200.0))
+        await made.decide("x-refused", ApprovalState.REFUSED, decision="reject", at=150.0)
+        effect = intent_on(bench, "agreed", rests_on(bench, "used"))
+        await made.intend(lease, effect)
+        await made.record(lease, effect.effect_id, Outcome(stage=Stage.FAILED))
+        await made.close_session(lease)
+        await made.aclose()
+
+    asyncio.run(fill())
+    assert prune(url, older_than_days=2, now=3 * DAY, dry_run=True).effects == 1
+    assert len(snapshot_of(url).approvals) == 4
+    prune(url, older_than_days=2, now=3 * DAY)
+    assert [row.approval_id for row in snapshot_of(url).approvals] == ["x-new"]
+    assert verify(snapshot_of(url)) == ()
+
+
+def test_a_patch_and_its_base_are_shown_with_each_other(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'journal.db'}"
+
+    async def fill_pair() -> None:
+        bench = Bench(journal=SqlJournal.open(url), tag="x")
+        lease = await bench.lease()
+        base, patch = await pair(bench, lease)
+        assert await bench.journal.adopt_patched(lease, base, patch, bench.real())
+        await bench.journal.close_session(lease)
+        await bench.journal.aclose()
+
+    asyncio.run(fill_pair())
+    text = run(journal.app, "show", "x-s", "--db", url)
+    assert "patched by x-a2: book, committed" in text
+    assert "patches x-a, whose undo takes back both" in text
+    assert "(patched)" in text
+    shown = json.loads(run(journal.app, "show", "x-a2", "--db", url, "--json"))
+    assert shown["effects"][0]["undo"]["covered_by"] == "x-a"
+    assert "all invariants hold" in run(journal.app, "verify", "--db", url)
+
+
 def test_violations_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "journal.db"
     asyncio.run(fill(f"sqlite:///{file}", "x", Stage.COMMITTED, now=1.0))
@@ -167,6 +235,25 @@ def test_pruning_keeps_what_matters(url: str) -> None:
     assert json.loads(run(journal.app, "verify", "--db", url, "--json"))["ok"] is True
     assert json.loads(run(journal.app, *common))["sessions"] == 0
     assert "negative" in run(journal.app, "prune", "--db", url, "--older-than", "-1", code=2)
+
+
+def test_predictions_of_sessions_that_only_read_are_pruned_by_their_age(url: str) -> None:
+    """Such a session has no row of its own, so there is none that could be closed."""
+    now = 1_000 * DAY
+
+    async def read_only() -> None:
+        journal = SqlJournal.open(url, clock=At(now))
+        journal.note(prediction("old", "ses_old", now - 100 * DAY))
+        journal.note(prediction("young", "ses_young", now - DAY))
+        await journal.aclose()
+
+    run(db.app, "upgrade", "--db", url)
+    asyncio.run(read_only())
+    asyncio.run(fill(url, "live", Stage.DONE, now=now - 100 * DAY, close=False))
+    for options in ({"dry_run": True}, {}):
+        assert prune(url, older_than_days=30, now=now, **options) == Pruned(predictions=1)
+    assert prune(url, older_than_days=30, now=now) == Pruned()
+    assert prune(url, older_than_days=0, now=now) == Pruned(predictions=1), "not that of a live session"
 
 
 def test_many_sessions_are_pruned_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

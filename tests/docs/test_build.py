@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from specflow.lifecycle import BRANCH_MOVES, MOVES
+from specflow.lifecycle import APPROVAL_MOVES, BRANCH_MOVES, MOVES
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ def test_the_table_of_moves_is_the_one_of_the_code(html: Path) -> None:
     page = (html / "reference" / "lifecycle.html").read_text()
     rows = [row.partition("</tr>")[0].partition("</td>") for row in page.split("<tr") if "<td" in row]
     cells = {marked(first)[0]: marked(second) for first, _, second in rows}
-    for moves in (MOVES, BRANCH_MOVES):
+    for moves in (MOVES, BRANCH_MOVES, APPROVAL_MOVES):
         for source, targets in moves.items():
             assert sorted(cells.pop(source)) == sorted(targets)
     assert cells == {}

@@ -112,6 +112,20 @@ async def test_a_paid_booking_is_not_cancelled(desk):
     assert await desk.find_booking("k") == booking
 
 
+async def test_a_charge_that_is_given_back_is_gone_and_does_not_arrive_late(desk):
+    booking = await desk.book("SK1475", ADA, "k")
+    unpaid = desk.store.world()
+    await desk.charge(booking["booking_id"], 212.4, "c1")
+    for key in ("c1", "c1", "never made"):
+        assert (await desk.refund(key))["status"] == "refunded"
+        assert await desk.find_charge(key) is None
+    for key in ("c1", "never made"):
+        with pytest.raises(desk_module.RefusedRequestError):
+            await desk.charge(booking["booking_id"], 212.4, key)
+    assert desk.store.world() == unpaid
+    assert (await desk.charge(booking["booking_id"], 212.4, "c2"))["status"] == "charged"
+
+
 async def test_what_a_search_says_does_not_depend_on_bookings(desk):
     """The policy declares that bookings do not touch what searches read."""
     before = await desk.search("Oslo", "Lisbon", "2026-05-20")

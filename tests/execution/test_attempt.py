@@ -122,3 +122,19 @@ def test_the_last_error_is_the_tools_own() -> None:
             await attempt(body, CALL, CONTEXT, retries=2, backoff=0.1)
 
     run(main(), seed=0)
+
+
+def test_the_error_of_a_body_that_was_left_behind_is_seen() -> None:
+    async def stubborn(call: Call, context: CallContext) -> Any:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(2 * GRACE)
+        raise ValueError("much too late")
+
+    async def main() -> None:
+        with pytest.raises(ToolTimeoutError):
+            await attempt(stubborn, Call(tool="stubborn"), CallContext(), within=1.0)
+        await asyncio.sleep(10 * GRACE)
+
+    run(main())  # raises LostErrorError for an error that nobody has looked at

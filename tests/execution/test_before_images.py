@@ -14,7 +14,8 @@ from specflow.effects.call import Call
 from specflow.effects.kind import EffectClass
 from specflow.effects.tool import CallContext, ToolSpec
 from specflow.errors import BeforeImageError, SpecflowError
-from specflow.execution.door import Done, Order
+from specflow.execution.order import Done, Order
+from specflow.execution.time_allowed import LATE
 from specflow.journal.memory import MemoryJournal
 from specflow.journal.record import EffectRow
 from specflow.lifecycle import Stage
@@ -518,7 +519,7 @@ def test_the_call_has_its_whole_time_after_the_second_look() -> None:
         await through_the_door(core)
         (row,) = await rows(core)
         assert row.call_deadline is not None
-        assert row.call_deadline == pytest.approx(began + 50.0 + 60.0 + 30.0)
+        assert row.call_deadline == pytest.approx(began + 50.0 + LATE + 60.0 + 30.0)
         assert row.stage is Stage.DONE
         assert core.parts.clock.wall() < row.call_deadline
 

@@ -153,7 +153,7 @@ def test_what_was_lost_is_asked_after_but_never_repeated_with_a_place_holder(ver
     run(main(), seed=0)
 
 
-async def _unwritten(*args: Any) -> bool:
+async def _unwritten(*_args: Any, **_given: Any) -> bool:
     return False
 
 

@@ -23,6 +23,7 @@ from langgraph.types import Command, interrupt
 import specflow as sf
 from specflow.journal.event import EventKind
 from specflow.journal.verify import verify
+from specflow.speculation.canary import Canary
 from specflow.testing.chat_model import ScriptedChatModel
 from specflow.testing.model_server.reply import CallPlan, Reply
 from specflow.testing.scripted_core import EventLog
@@ -408,3 +409,58 @@ def test_the_start_up_line_says_what_will_happen(tmp_path: Path) -> None:
     with runtime(tmp_path, Desk().tools(asynchronous=True)) as rt:
         line = str(rt)
     assert line == "3 tools: 1 early, 2 held (pay: confirmation, wipe: deny); mode: on"
+
+
+async def test_the_runtime_says_which_tool_has_diverged_and_an_operator_reinstates_it(tmp_path: Path) -> None:
+    async with runtime(tmp_path, Desk().tools(asynchronous=True)) as rt:
+        rt.host.parts.demotions.diverged("search")
+        assert "3 tools: 0 early, 3 held (search: diverged, " in str(rt)
+        assert rt.reinstate("search")
+        assert not rt.reinstate("search")
+        assert "3 tools: 1 early" in str(rt)
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+@pytest.mark.parametrize("group", ["canary", "control"])
+async def test_in_the_control_group_of_a_canary_nobody_is_asked(
+    tmp_path: Path, group: str, asynchronous: bool
+) -> None:
+    desk, log = Desk(), EventLog()
+    tools = desk.tools(asynchronous=asynchronous)
+    half = Canary(share=0.5)
+    thread = next(name for name in map(str, range(1000)) if half.group("", name, "") == group)
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    async with runtime(tmp_path, tools, log, mode="canary:50%") as rt:
+        graph = graph_of("create_agent", rt, model_of(paying), tools, asynchronous=asynchronous)
+        question = {"messages": [("user", "pay")]}
+        got = await (
+            graph.ainvoke(question, config)
+            if asynchronous
+            else asyncio.to_thread(graph.invoke, question, config)
+        )
+    assert ("__interrupt__" in got) is (group == "canary")
+    assert desk.paid == ([] if group == "canary" else [5.0])
+    assert {event.group for event in log.events} == {group}
+
+
+async def test_both_groups_of_a_canary_answer_the_same(tmp_path: Path) -> None:
+    desk, log = Desk(), EventLog()
+    tools = desk.tools(asynchronous=True)
+    async with runtime(tmp_path, tools, log, mode="canary:50%") as rt:
+        agent = create_agent(model_of(searching), tools, middleware=[rt.middleware()])
+        results = await asyncio.gather(
+            *(
+                agent.ainvoke(
+                    {"messages": [("user", f"find k{number}")]}, {"configurable": {"thread_id": str(number)}}
+                )
+                for number in range(20)
+            )
+        )
+    assert [result["messages"][-1].text for result in results] == [
+        f"answer: found k{number}" for number in range(20)
+    ]
+    assert len(desk.searched) == 20
+    ended = {(event.group, event.outcome) for event in log.of(EventKind.CALL_ENDED)}
+    assert ("control", "miss") in ended
+    assert not {("control", "hit"), ("control", "late")} & ended
+    assert {("canary", "hit"), ("canary", "late")} & ended

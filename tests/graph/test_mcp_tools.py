@@ -123,7 +123,7 @@ async def test_over_stdio(script: Path) -> None:
     assert effects(subjects) == UNTRUSTED
     thing = next(subject for subject in subjects if subject.name == "get_thing")
     assert (thing.hints.read_only, thing.hints.open_world, thing.trusted) == (True, False, False)
-    assert (thing.required, thing.opaque_result) == ({"thing_id"}, True)
+    assert (thing.required, thing.opaque_result) == ({"thing_id"}, False)
     trusted = effects(await subjects_of(server, trusted=True, seconds=60))
     assert trusted == {**UNTRUSTED, "get_thing": "read_only"}
 

@@ -140,6 +140,7 @@ class Twins(RuleBasedStateMachine):
         kind=CLASSES,
         needs=st.lists(SMALL, max_size=2),
         parent=st.none() | st.none() | SMALL,
+        base=st.none() | st.none() | SMALL,
         claims=st.just([]) | st.lists(st.sampled_from(["1", "2", "*"]), max_size=2),
         args=st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -158,6 +159,7 @@ class Twins(RuleBasedStateMachine):
         kind: EffectClass,
         needs: list[str],
         parent: str | None,
+        base: str | None,
         claims: list[str],
         args: Any,
     ) -> None:
@@ -171,11 +173,12 @@ class Twins(RuleBasedStateMachine):
             effect=kind,
             fingerprint="f",
             args={"args": args},
+            keyed=bool(claims) or real is not None,
             idem_key=self.at(key),
             hypothesis="h",
             adopted_by=None if real is None else self.at(real),
-            undo=UndoPlan(tool="cancel", arguments={}),
-            depends_on=tuple(map(self.at, needs)),
+            undo=UndoPlan(tool="cancel", arguments={}, covered_by="" if base is None else self.at(base)),
+            depends_on=tuple(map(self.at, needs if base is None else [base, *needs])),
             parent_id=None if parent is None else self.at(parent),
             claims=tuple(self.at(f"seat:{seat}") for seat in claims),
         )
@@ -186,13 +189,23 @@ class Twins(RuleBasedStateMachine):
         name=SMALL,
         stage=st.sampled_from([Stage.DONE, Stage.FAILED, Stage.UNKNOWN]),
         error=st.text(st.characters(), max_size=8),
+        rev=st.none() | st.none() | st.integers(1, 4),
     )
-    def record(self, lease: Lease, name: str, stage: Stage, error: str) -> None:
-        self.both(lambda j: j.record(lease, self.at(name), Outcome(stage=stage, result=[name], error=error)))
+    def record(self, lease: Lease, name: str, stage: Stage, error: str, rev: int | None) -> None:
+        outcome = Outcome(stage=stage, result=[name], error=error)
+        self.both(lambda j: j.record(lease, self.at(name), outcome, rev=rev))
+
+    @rule(lease=leases, name=SMALL, rev=st.sampled_from([2, 4, 3]), until=st.sampled_from([0.5, 2.0]))
+    def repeat(self, lease: Lease, name: str, rev: int, until: float) -> None:
+        self.both(lambda j: j.repeat(lease, self.at(name), rev=rev, call_deadline=until))
 
     @rule(lease=leases, name=SMALL, real=SMALL)
     def adopt(self, lease: Lease, name: str, real: str) -> None:
         self.both(lambda j: j.adopt(lease, self.at(name), self.at(real)))
+
+    @rule(lease=leases, name=SMALL, patch=SMALL, real=SMALL)
+    def adopt_patched(self, lease: Lease, name: str, patch: str, real: str) -> None:
+        self.both(lambda j: j.adopt_patched(lease, self.at(name), self.at(patch), self.at(real)))
 
     @rule(lease=leases, branch=SMALL, cause=st.text(st.characters(), max_size=8))
     def abort(self, lease: Lease, branch: str, cause: str) -> None:

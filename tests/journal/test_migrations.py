@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from alembic.script import ScriptDirectory
 
 from specflow.effects.kind import EffectClass
 from specflow.journal import rows, tables
+from specflow.journal.approval import Approval
 from specflow.journal.database import Database
 from specflow.journal.reads import Queries
 from specflow.journal.record import Intent, Outcome
@@ -88,7 +90,7 @@ def test_postgres_gets_the_same_constraints(postgres: PostgresServer) -> None:
         "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
         "WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'sf_alembic_version' "
         "UNION SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' "
-        "AND tablename <> 'sf_alembic_version' ORDER BY 1, 2"
+        "AND tablename <> 'sf_alembic_version' ORDER BY 1, 2, 3"
     )
     found = []
     for database in (migrated, declared):
@@ -188,6 +190,10 @@ async def test_rows_of_every_past_revision_are_upgraded_and_recovered(empty: Dat
 
 def test_columns_are_read_in_the_order_of_the_table() -> None:
     assert tuple(column.name for column in tables.effect.c) == rows._EFFECT
+    assert tuple(column.name for column in tables.approval.c) == tuple(f.name for f in fields(Approval))
+
+
+ASKED = "INSERT INTO sf_approval VALUES ('a', '', 't', 'i', 'c', 'pay', 'f', '', '', '', '', "
 
 
 def test_sql_itself_refuses_what_the_lifecycle_does_not_know(empty: Database) -> None:
@@ -196,10 +202,11 @@ def test_sql_itself_refuses_what_the_lifecycle_does_not_know(empty: Database) ->
         "INSERT INTO sf_session VALUES ('s', 't', '', 'o', 1, 0, '{state}', '{decision}', 0, '', '')",
         "INSERT INTO sf_branch VALUES ('b', 's', NULL, 'h', '{branch}', '', {decided}, {decided})",
         "INSERT INTO sf_event VALUES (1, 0, 's', 'e', '{source}', '{target}', '', 1, '{{}}')",
+        ASKED + "0, 1, '{asked}', '', {used_by}, '', {answered})",
     )
     good = {
         "state": "active", "decision": "", "branch": "open", "decided": "NULL", "source": "done",
-        "target": "committed",
+        "target": "committed", "asked": "asked", "used_by": "NULL", "answered": "NULL",
     }  # fmt: skip
     bad = [
         {"state": "gone"},
@@ -211,6 +218,10 @@ def test_sql_itself_refuses_what_the_lifecycle_does_not_know(empty: Database) ->
         {"source": "failed", "target": "done"},
         {"source": "done", "target": "stuck"},
         {"target": "nowhere"},
+        {"asked": "used", "answered": "1"},
+        {"asked": "maybe", "answered": "1"},
+        {"asked": "void"},
+        {"used_by": "'e'"},
     ]
     for change in bad:
         with pytest.raises(sa.exc.IntegrityError):
@@ -233,6 +244,7 @@ async def test_what_recovery_asks_costs_what_is_live(tmp_path: Path) -> None:
         queries._open: "ix_sf_branch_open",
         queries._active_of: "ix_sf_session_active",
         queries._adopted: "uq_sf_effect_adopted_by",
+        queries._approvals.open: "ix_sf_approval_open",
         database.statements.live: "ix_sf_effect_live",
         database.statements.open_branch: "ix_sf_branch_open",
     }

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from specflow.errors import FencedError, InvariantError, JournalError
-from specflow.journal import batch
+from specflow.journal import batch, rules
 from specflow.journal.database import Connection, Database, Durability
 from specflow.journal.operations import Operation
 from specflow.journal.owner import owner_id
@@ -29,6 +29,7 @@ from specflow.journal.trouble import explain
 from specflow.journal.verify import verify
 from specflow.lifecycle import Stage
 from specflow.testing.journal_bench import DONE, Bench
+from specflow.testing.journal_checks_repeats import unknown
 from specflow.testing.postgres import postgres_server
 
 
@@ -66,6 +67,7 @@ import asyncio, sys
 from specflow.journal.owner import owner_id
 from specflow.journal.sql import SqlJournal
 from specflow.testing.journal_bench import DONE, Bench
+from specflow.testing.journal_checks_repeats import unknown
 async def main():
     bench = Bench(journal=SqlJournal.open(sys.argv[1], durability=sys.argv[2]), tag="child")
     lease = await bench.lease(owner=owner_id())
@@ -403,3 +405,18 @@ def test_trouble_is_explained(message: str, words: str) -> None:
     error = explain(sqlite3.OperationalError(message), "sqlite:///x", sqlite=True)
     assert words in str(error)
     assert error.hint
+
+
+async def test_the_statement_itself_repeats_only_what_was_read(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the look before it, in the same transaction, has seen something else."""
+    bench = Bench(journal=SqlJournal.open(url))
+    lease = await bench.lease(owner=owner_id())
+    row = await unknown(bench, lease)
+    before = await bench.rows()
+    monkeypatch.setattr(rules, "may_repeat", lambda *_seen: True)
+    assert not await bench.journal.repeat(lease, row.effect_id, rev=row.rev + 1, call_deadline=99.0)
+    assert await bench.rows() == before
+    assert await bench.journal.repeat(lease, row.effect_id, rev=row.rev, call_deadline=99.0)
+    await bench.journal.aclose()

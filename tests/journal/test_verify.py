@@ -13,10 +13,13 @@ from specflow.clock import SystemClock
 from specflow.effects.kind import EffectClass
 from specflow.journal.claims import EXCLUSIVE, SHARED
 from specflow.journal.memory import MemoryJournal
-from specflow.journal.record import ClaimRow, DependencyRow, EventRow, Snapshot
+from specflow.journal.record import ClaimRow, DependencyRow, EventRow, Outcome, Snapshot, UndoPlan
 from specflow.journal.verify import CHECKED, verify
 from specflow.lifecycle import BranchState, SessionState, Stage
-from specflow.testing.journal_bench import Bench, to_stage
+from specflow.testing.journal_bench import DONE, Bench, to_stage
+from specflow.testing.journal_checks_approvals import intent_on, question, rests_on
+from specflow.testing.journal_checks_pairs import pair
+from specflow.testing.journal_checks_repeats import LOST, unknown
 
 
 async def _sound() -> Snapshot:
@@ -30,8 +33,19 @@ async def _sound() -> Snapshot:
         lease, "above", adopted_by=bench.real("above"), depends_on=(first,),
         effect=EffectClass.CONFIRMATION_REQUIRED,
     )  # fmt: skip
+    await bench.journal.ask(question(bench))
+    agreed = intent_on(bench, "agreed", rests_on(bench))
+    await bench.journal.intend(lease, agreed)
+    await bench.journal.record(lease, agreed.effect_id, Outcome(stage=Stage.FAILED))
     await bench.journal.move(lease, above, Stage.INTENDED, Stage.UNKNOWN)
     await bench.journal.move(lease, above, Stage.UNKNOWN, Stage.STUCK, error="who knows")
+    lost = await unknown(bench, lease, "again", until=1.0)
+    for until in (2.0, 3.0):
+        row = await bench.journal.effect(lost.effect_id)
+        assert row is not None
+        assert await bench.journal.repeat(lease, row.effect_id, rev=row.rev, call_deadline=until)
+        await bench.journal.record(lease, row.effect_id, LOST)
+    await bench.journal.record(lease, lost.effect_id, DONE)
     for name in ("stuck", "failed"):
         await bench.journal.abort(lease, bench.branch(name), "turn_ended")
     await bench.journal.close_session(lease)
@@ -47,6 +61,10 @@ def effects(name: str, **changes: Any) -> Callable[[Snapshot], Snapshot]:
         return replace(rows, effects=tuple(changed))
 
     return change
+
+
+def approvals(**changes: Any) -> Callable[[Snapshot], Snapshot]:
+    return lambda rows: replace(rows, approvals=tuple(replace(row, **changes) for row in rows.approvals))
 
 
 def branches(name: str, **changes: Any) -> Callable[[Snapshot], Snapshot]:
@@ -216,6 +234,20 @@ BROKEN: list[tuple[str, str, Callable[[Snapshot], Snapshot]]] = [
     ("I15", "two hold one seat", claims("seat:A1")),
     ("I15", "one holds all seats", claims("seat:*")),
     ("I15", "one holds everything", claims("*")),
+    ("I17", "used for nothing", approvals(effect_id="x-ghost")),
+    ("I17", "used for other arguments", approvals(fingerprint="other")),
+    ("I17", "used for another tool", approvals(tool="pay")),
+    ("I17", "used under another policy", approvals(policy_hash="newer")),
+    ("I18", "called again without a key", effects("again", keyed=False)),
+    ("I18", "called again as a guess", without(of("x-br-again", "confirmed"))),
+    ("I18", "called again before it was wanted", moved(of("x-br-again", "confirmed"), 10_000)),
+    ("I18", "called again in a saga",
+     both(also(("x-s", "active", "active"), cause="decided", facts=SAGA),
+          moved(lambda event: event.cause == "decided", 0))),
+    ("I18", "its deadline was brought forward", effects("again", call_deadline=2.5)),
+    ("I18", "no deadline is on record", edited(lambda event: event.cause == "again", facts={})),
+    ("I18", "its deadlines went back",
+     edited(lambda event: event.facts == {"call_deadline": 2.0}, facts={"call_deadline": 9.0})),
 ]  # fmt: skip
 
 
@@ -229,6 +261,57 @@ def test_sound_rows_have_no_violation() -> None:
 def test_damage_is_found(invariant: str, _what: str, damage: Callable[[Snapshot], Snapshot]) -> None:
     found = verify(damage(SOUND))
     assert invariant in {violation.invariant for violation in found}
+    assert all(violation.rows and violation.message for violation in found)
+
+
+async def _pairs() -> Snapshot:
+    bench = Bench(journal=MemoryJournal(SystemClock()), tag="x")
+    lease = await bench.lease()
+    pairs = {name: await pair(bench, lease, name) for name in ("kept", "lost")}
+    await bench.journal.adopt_patched(lease, *pairs["kept"], bench.real())
+    await bench.journal.abort(lease, bench.branch("lost"), "mismatch")
+    for effect_id in reversed(pairs["lost"]):
+        await bench.journal.move(lease, effect_id, Stage.DONE, Stage.COMPENSATING)
+        await bench.journal.move(lease, effect_id, Stage.COMPENSATING, Stage.COMPENSATED)
+    await bench.journal.close_session(lease)
+    return await bench.rows()
+
+
+PAIRS = asyncio.run(_pairs())
+
+
+def amends(base: str) -> UndoPlan:
+    return UndoPlan(tool="", arguments={}, covered_by=base)
+
+
+APART: list[tuple[str, Callable[[Snapshot], Snapshot]]] = [
+    ("a patch of nothing", effects("kept2", undo=amends("x-ghost"))),
+    ("a patch of another session's", effects("kept", session_id="x-other")),
+    ("a patch that does not build on it", lambda rows: replace(rows, dependencies=rows.dependencies[1:])),
+    ("amended twice", both(effects("lost2", undo=amends("x-kept")), depends("lost2", "kept"))),
+    ("a patch of a patch", effects("kept", undo=amends("x-lost"))),
+    ("called too early", moved(of("x-kept", "done"), 10_000)),
+    ("called on nothing that happened", without(of("x-kept", "done"))),
+    ("adopted under another name", effects("kept", adopted_by="x-somebody")),
+    ("adopted alone", effects("lost", adopted_by="x-somebody")),
+    ("adopted before the patch had run", moved(of("x-kept2", "done"), 10_000)),
+    ("adopted without the patch", without(of("x-kept2", "done"))),
+    ("undone by a call", effects("lost2", comp_key="x-undo")),
+    ("undone with arguments", effects("lost2", comp_args={"id": 1})),
+    ("taken back above what stands", effects("kept2", stage=Stage.COMPENSATED)),
+]
+
+
+def test_pairs_that_hold_together_are_sound() -> None:
+    assert verify(PAIRS) == ()
+    planned = without(of("x-kept2", "intended"))(PAIRS)
+    assert "I16" not in {violation.invariant for violation in verify(planned)}
+
+
+@pytest.mark.parametrize("damage", [damage for _, damage in APART], ids=[what for what, _ in APART])
+def test_a_pair_that_comes_apart_is_found(damage: Callable[[Snapshot], Snapshot]) -> None:
+    found = [violation for violation in verify(damage(PAIRS)) if violation.invariant == "I16"]
+    assert found
     assert all(violation.rows and violation.message for violation in found)
 
 
@@ -250,7 +333,7 @@ def test_claims_that_do_not_meet_are_no_violation() -> None:
 
 
 def test_every_invariant_that_rows_can_break_has_an_example() -> None:
-    assert {invariant for invariant, _what, _damage in BROKEN} == set(CHECKED)
+    assert {invariant for invariant, _what, _damage in BROKEN} | {"I16"} == set(CHECKED)
 
 
 def test_a_saga_and_an_orphan_may_take_back_what_was_committed() -> None:

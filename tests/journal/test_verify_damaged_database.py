@@ -13,9 +13,12 @@ from specflow.clock import SystemClock
 from specflow.journal.sql import SqlJournal
 from specflow.journal.verify import CHECKED, verify
 from specflow.lifecycle import Stage
-from specflow.testing.journal_bench import Bench, to_stage
+from specflow.testing.journal_bench import DONE, Bench, to_stage
+from specflow.testing.journal_checks_approvals import intent_on, question, rests_on
+from specflow.testing.journal_checks_repeats import unknown
 
-KEPT, LOST, STUCK, ABOVE = "x-committed", "x-compensated", "x-stuck", "x-above"
+KEPT, LOST, STUCK, ABOVE, AGREED = "x-committed", "x-compensated", "x-stuck", "x-above", "x-agreed"
+AGAIN = "x-again"
 
 
 def event(subject: str, target: str, change: str) -> str:
@@ -58,6 +61,10 @@ DAMAGE: list[tuple[str, str, tuple[str, ...]]] = [
     ("I14", KEPT, (f"INSERT INTO sf_effect_dep VALUES ('{KEPT}', '{LOST}')",)),
     ("I14", "x-br-committed", (branch("x-br-committed", "parent_id = 'x-br-stuck'"),)),
     ("I15", STUCK, (claim(STUCK), claim(ABOVE))),
+    ("I16", KEPT, (effect(KEPT, """undo = '{"tool":"","arguments":{},"covered_by":"x-ghost"}'"""),)),
+    ("I17", AGREED, ("UPDATE sf_approval SET fingerprint = 'other'",)),
+    ("I18", AGAIN, (effect(AGAIN, "keyed = 0"),)),
+    ("I18", AGAIN, (effect(AGAIN, "call_deadline = 1.0"),)),
 ]
 """An invariant, a row that must be named, and the statements that break it."""
 
@@ -74,6 +81,12 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for stage in (Stage.COMMITTED, Stage.COMPENSATED, Stage.STUCK):
             await to_stage(bench, lease, stage.value, stage)
         await journal.abort(lease, bench.branch("stuck"), "turn_ended")
+        again = await unknown(bench, lease, "again")
+        assert await journal.repeat(lease, AGAIN, rev=again.rev, call_deadline=20.0)
+        await journal.record(lease, AGAIN, DONE)
+        await journal.ask(question(bench))
+        await journal.intend(lease, intent_on(bench, "agreed", rests_on(bench)))
+        await journal.record(lease, AGREED, DONE)
         await journal.close_session(lease)
         await to_stage(bench, await bench.lease("other"), "above", Stage.DONE)
         assert verify(await journal.snapshot()) == ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +52,14 @@ WORDS = ("x", "xy", "refundable", "saver", "agent", "", "É", "X", "-")
 _ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-def random_condition(dice: random.Random, depth: int = 2) -> Condition:  # noqa: PLR0911 - one a kind
-    """A condition of up to `depth` levels of logic."""
+def random_condition(  # noqa: PLR0911 - one a kind
+    dice: random.Random, depth: int = 2, paths: Sequence[str] = PATHS
+) -> Condition:
+    """A condition of up to `depth` levels of logic, over some of `paths`."""
     kind = dice.random()
     if depth and kind < 0.45:
-        return _logic(dice, depth)
-    path = dice.choice(PATHS)
+        return _logic(dice, depth, paths)
+    path = dice.choice(paths)
     context = path.startswith("context")
     if kind < 0.80:
         mark, literal = dice.choice(("==", "!=", *_ORDER)), _literal(dice)
@@ -87,8 +89,8 @@ def random_condition(dice: random.Random, depth: int = 2) -> Condition:  # noqa:
     return Condition(path, lambda names: _value(names, path), context)
 
 
-def _logic(dice: random.Random, depth: int) -> Condition:
-    one, two = random_condition(dice, depth - 1), random_condition(dice, depth - 1)
+def _logic(dice: random.Random, depth: int, paths: Sequence[str]) -> Condition:
+    one, two = random_condition(dice, depth - 1, paths), random_condition(dice, depth - 1, paths)
     context = one.context or two.context
     kind = dice.random()
     if kind < 0.40:

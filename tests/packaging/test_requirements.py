@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import tomllib
 from pathlib import Path
@@ -88,3 +89,32 @@ def test_the_lowest_lane_really_tests_the_declared_lower_bounds() -> None:
         (lower,) = (Version(spec.version) for spec in wanted.specifier if spec.operator == ">=")
         for pin in pinned[canonicalize_name(wanted.name)]:
             assert version(pin) == lower, f"{wanted} says {lower}, the lowest that resolves is {version(pin)}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_wanted_with_an_extra_is_pinned_with_it(name: str) -> None:
+    """pip before 23.3 takes the newest `name[extra]` when only `name` is pinned, and then refuses it."""
+    pinned = pins(name)
+    bare: set[str] = set()
+    for package in pinned:
+        try:
+            wanted = importlib.metadata.requires(package) or ()
+        except importlib.metadata.PackageNotFoundError:
+            continue  # of another platform, or of the other files
+        for text in wanted:
+            requirement = Requirement(text)
+            if not requirement.extras or (
+                requirement.marker and not requirement.marker.evaluate({"extra": ""})
+            ):
+                continue
+            ways = pinned.get(canonicalize_name(requirement.name), ())
+            if ways and not any(requirement.extras <= pin.extras for pin in ways):
+                bare.add(f"{requirement} of {package}")
+    assert bare == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_pinned_with_an_extra_is_pinned_without_it_too(name: str) -> None:
+    """The same the other way about: one package may want `name[extra]` and the next one only `name`."""
+    found = {package: {bool(pin.extras) for pin in pins} for package, pins in pins(name).items()}
+    assert [package for package, ways in found.items() if ways == {True}] == []

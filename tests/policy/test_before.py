@@ -13,10 +13,11 @@ from specflow.effects.annotate import Annotation
 from specflow.effects.call import Call
 from specflow.effects.kind import EffectClass
 from specflow.effects.registry import ToolRegistry
-from specflow.effects.tool import ToolSpec
+from specflow.effects.tool import ToolOrigin, ToolSpec
 from specflow.errors import PolicyError
 from specflow.policy import load, loads
 from specflow.policy.diff.compare import compare
+from specflow.policy.hints import floor
 from specflow.policy.judge import decide
 from specflow.policy.policy import Policy
 from specflow.policy.schema import json_schema
@@ -151,6 +152,40 @@ def test_what_only_the_tools_can_tell() -> None:
             untrusted,
             tools=tools(ToolSpec(name="get_user", annotation=Annotation(effect=EffectClass.READ_ONLY))),
         )
+
+
+def test_a_trusted_server_may_say_that_the_read_only_reads() -> None:
+    origin = ToolOrigin(server="users", tool="get_user", at="https://mcp.example/users")
+    said = ToolSpec(name="get_user", parameters=GET.parameters, hints={"readOnlyHint": True}, origin=origin)
+    unlisted = GOOD.replace("  get_user: {effect: read_only}\n", "")
+    trust = (
+        "trusted_mcp_servers:\n  - {name: users, at: https://mcp.example/users, "
+        f"schemas: {{get_user: {said.schema_hash}}}}}\n"
+    )
+    assert verdict(loads(unlisted + trust, tools=tools(said)))[0] == "now"
+    with pytest.raises(PolicyError, match="nothing says what 'get_user' may do"):
+        loads(unlisted, tools=tools(said))
+
+
+@pytest.mark.parametrize(
+    ("hints", "annotated", "least", "whose"),
+    [
+        (
+            {"readOnlyHint": False},
+            EffectClass.CONFIRMATION_REQUIRED,
+            "confirmation_required",
+            "Python source",
+        ),
+        ({"readOnlyHint": False}, EffectClass.READ_ONLY, "compensatable", "readOnlyHint: false"),
+        ({"destructiveHint": True}, EffectClass.COMPENSATABLE, "confirmation_required", "destructiveHint"),
+        ({"readOnlyHint": True}, EffectClass.COMPENSATABLE, "compensatable", "Python source"),
+    ],
+)
+def test_the_stricter_of_source_and_server_is_the_floor(
+    hints: dict[str, bool], annotated: EffectClass, least: str, whose: str
+) -> None:
+    effect, who = floor(ToolSpec(name="x", annotation=Annotation(effect=annotated), hints=hints))
+    assert (effect, whose in who) == (EffectClass(least), True)
 
 
 def test_every_problem_is_told_at_once() -> None:

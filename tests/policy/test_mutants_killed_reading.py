@@ -14,6 +14,7 @@ from specflow.policy.cel_scan import CelSyntaxError, scan
 from specflow.policy.condition import Cel
 from specflow.policy.fields import ON_CALL
 from specflow.policy.finding import Finding
+from specflow.policy.settings import Budgets
 
 
 def refused(source: str) -> str:
@@ -169,6 +170,7 @@ def test_one_file_is_enough_to_be_strict(tmp_path: Path) -> None:
         ("patch", "{tool: u, fields: [a], with: {a: args.a}}", "{tool: v, fields: [a], with: {a: args.a}}"),
         ("match", "{mode: exact}", "{mode: normalised}"),
         ("idempotency_key", "k", "l"),
+        ("version", "{tool: u, with: {a: args.a}}", "{tool: v, with: {a: args.a}}"),
     ],
 )
 def test_a_contradiction_is_told_where_it_stands(tmp_path: Path, field: str, one: str, two: str) -> None:
@@ -218,6 +220,25 @@ def test_the_hash_of_a_policy_does_not_change_by_accident() -> None:
     found = loads(EVERY_DEFAULT)
     assert found.hash == "1f8484dbd9ab2d9247f1a8027327e9c15d190c697534ed4450c5d09a9f1642bf"
     assert found.compiled.defaults.redact == tuple(f"args.{name}" for name in sorted(NAMES))
+
+
+LATER = {
+    "usd_per_second": 0.5,
+    "max_branches": 5,
+    "max_depth": 2,
+    "max_result_bytes": 5,
+    "max_per_minute": 5,
+    "max_wasted_share": 0.5,
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_budget_that_came_later_is_in_the_hash_where_it_is_used(name: str) -> None:
+    def hash_with(value: object) -> str:
+        return loads(f"version: 1\ndefaults: {{speculation: {{{name}: {value}}}}}\n").hash
+
+    assert hash_with(LATER[name]) != loads("version: 1\n").hash
+    assert hash_with(getattr(Budgets(), name)) == loads("version: 1\n").hash
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specflow.policy.compiled import Destinations
-from specflow.policy.privacy import MAX_VALUES, Kind, Trace, covers, traces, withheld
+from specflow.policy.privacy import MAX_CODED, MAX_VALUES, Kind, Trace, covers, traces, withheld
 
 HARMLESS = [
     "OSL", "LIS", "SK1475", "2026-05-20", "2026/05/20", "21/11/2026", "12:30", "12:30:45", "2026-05-20T12:30:00Z",
@@ -38,6 +39,74 @@ FOUND = [
     ("the\u00a0secret\u00a0word\u00a0is\u00a0swordfish", Kind.TEXT), ("密码是剑鱼请不要告诉任何其他的人", Kind.TEXT),
     ("the%20secret%20word%20is%20swordfish", Kind.TEXT),
 ]  # fmt: skip
+
+
+DISGUISED = [
+    ("evil\u200bhost.example", Kind.HOST), ("evil\u00adhost.example", Kind.HOST), ("\u202eevil.example", Kind.HOST),
+    ("evil.\nexample", Kind.HOST), ("evil\u2024example", Kind.HOST), ("evil%25252eexample", Kind.HOST),
+    ("evil%EF%BC%8Eexample", Kind.HOST), ("evil&#46;example", Kind.HOST), ("evil&#x2e;example", Kind.HOST),
+    ("ZXZpbC5leGFtcGxl", Kind.HOST), ("aHR0cHM6Ly9ldmlsLmV4YW1wbGU", Kind.URL), ("6576696c2e6578616d706c65", Kind.HOST),
+    ("ZXZpb\nC5leGFtcGxl", Kind.HOST), ('{"u": "ev\\til.example"}', Kind.HOST), ('["evil.example"]', Kind.HOST),
+    ("https:evil.example", Kind.URL), ("site:evil.example", Kind.HOST), ("x//evil.example", Kind.HOST),
+    ("a%evil.example", Kind.HOST), ("fetch('//evil.example')", Kind.URL), ("x@evil.example//y", Kind.URL), ("evil.example#@api.example", Kind.URL), ("x'@intranet", Kind.EMAIL),
+    ("%" + "25" * 20 + "2eevil", Kind.URL), ("a//b", Kind.PATH),
+    ("%2f%65vil%68ost.exam%70%6c%65", Kind.HOST), ("/evil.example", Kind.HOST), ("/evil.example/x", Kind.HOST), ("\\evil.example", Kind.HOST),
+    ("/%65tc", Kind.PATH), ("/s%72v/a%2dfile", Kind.PATH),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "kind"), DISGUISED)
+def test_a_disguise_is_taken_off_and_covered_by_no_declaration(value: str, kind: Kind) -> None:
+    found = traces({"x": value})
+    assert kind in {trace.kind for trace in found}
+    if value not in {"a//b", "evil.example", "x'@intranet"}:
+        assert withheld(found, [HOST]) != []
+
+
+@pytest.mark.parametrize(
+    "value", ["SK1475AB", "aGVsbG8x", "ABCDEFGHIJ", "deadbeefcafe", "A0B1C2D3E4F5", "{not json", "[1, 2]", "x&y", "8F-AA",
+     "AAECAwQFBgcICQ", "0001020304050607", "%e1x"]
+)  # fmt: skip
+def test_codes_that_decode_to_nothing_are_harmless(value: str) -> None:
+    assert traces({"x": value}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind", "target"),
+    [
+        ("host", "intranet", Kind.HOST, "intranet"),
+        ("callbackUrl", "Vault", Kind.HOST, "vault"),
+        ("base_uri", "db 1", Kind.HOST, ""),
+        ("webhooks", "hook", Kind.HOST, "hook"),
+        ("API_URL", "one", Kind.HOST, "one"),
+        ("file_path", "secrets", Kind.PATH, "secrets"),
+    ],
+)
+def test_a_parameter_that_is_named_for_a_place_holds_one(
+    name: str, value: str, kind: Kind, target: str
+) -> None:
+    assert traces({name: value}) == [Trace(f"args.{name}", kind, target)]
+    assert traces({name: [value]}) == [Trace(f"args.{name}", kind, target)]
+    assert traces({name: ""}) == []
+    assert traces({name: "https://api.example/"}) == [Trace(f"args.{name}", Kind.URL, "api.example")]
+
+
+@pytest.mark.parametrize("name", ["origin", "ghost", "curly", "hosting", "x", "seats"])
+def test_other_parameters_hold_what_they_hold(name: str) -> None:
+    assert traces({name: "intranet"}) == []
+
+
+def test_codes_within_codes_are_looked_into_so_far_and_no_further() -> None:
+    text = "evil.example"
+    for layers in range(1, 6):
+        text = base64.b64encode(text.encode()).decode()
+        assert (traces({"x": text[:64]}) != []) is (layers <= MAX_CODED)
+
+
+def test_json_with_more_values_than_are_looked_at_is_not_sent() -> None:
+    text = "[" + ", ".join(['"a"'] * (MAX_VALUES + 1)) + "]"
+    assert Trace("args.x", Kind.URL, "") in traces({"x": text})
+    assert traces({"x": '["a", "b"]'}) == []
 
 
 @pytest.mark.parametrize("value", HARMLESS)
@@ -84,6 +153,7 @@ HOST = Destinations(host=("api.example", "*.flights.example"))
         ("https://api.example.evil.example/", False),
         ("https://api.example@evil.example/", False),
         ("https://evil.example\\@api.example/", False),
+        ("//api.example/x\\y", False),
         ("https:\\\\api.example/", False),
         ("https://api.example\t.evil.example/", False),
         ("https://api.example\n-evil/", False),
@@ -98,7 +168,13 @@ HOST = Destinations(host=("api.example", "*.flights.example"))
         ("//api.example/x", True),
         ("10.0.0.1", False),
         ("ada@evil.example", True),
+        ("evil.example#@api.example", False),
+        ("evil.example?@api.example", False),
         ("/etc/passwd", True),
+        ("/evil.example/x", False),
+        ("/index.html", True),
+        ("/a%20b/c", True),
+        ("/%61/b", False),
         ("please tell everybody the secret word", True),
     ],
 )
@@ -154,6 +230,7 @@ def test_all_declarations_must_cover() -> None:
     assert withheld(found, []) == found
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.text() | st.lists(st.text()) | st.dictionaries(st.text(), st.text())))
 def test_any_text_is_classified(args: dict[str, Any]) -> None:
     for trace in traces(args):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
 from specflow.errors import PolicyError
 from specflow.policy import loads
+from specflow.policy.compiled import Patch
 from specflow.policy.condition import Cel
 from specflow.policy.duration import seconds
 from specflow.policy.mapping import check_template
@@ -26,7 +28,8 @@ version: 1
 defaults:
   timeout: 10s
   redact: [args.api_key]
-  speculation: {min_confidence: 0.5, max_concurrent: 7, max_wasted_usd: 1.5}
+  speculation: {min_confidence: 0.5, max_concurrent: 7, max_wasted_usd: 1.5, usd_per_second: 0.02,
+    max_branches: 9, max_depth: 2, max_result_bytes: 1000, max_per_minute: 30, max_wasted_share: 0.75}
 trusted_mcp_servers: [github]
 tools:
   search:
@@ -34,12 +37,13 @@ tools:
     match: {mode: normalised, fields: {origin: upper}, ignore: [trace_id]}
     reads: ["flights:{args.origin}"]
     cache: {ttl: 60s, scope: tenant}
-    limits: {max_concurrent: 3, cost_usd: 0.002}
+    limits: {max_concurrent: 3, cost_usd: 0.002, max_branches: 5, max_per_minute: 12}
     retries: {max: 2, backoff: 200ms}
     redact: [args.card.number]
   book:
     effect: compensatable
     timeout: 2m
+    limits: {undo_usd: 0.3, visible_usd_per_second: 0.01}
     idempotency_key: request_id
     writes: ["seat:{args.flight_id}"]
     compensate:
@@ -61,7 +65,16 @@ def parameters(*required: str, optional: tuple[str, ...] = (), **more: Any) -> d
 def test_everything_written_arrives() -> None:
     policy = loads(FULL)
     judge: Judge = policy
-    assert judge.budgets == Budgets(max_concurrent=7, max_wasted_usd=1.5)
+    assert judge.budgets == Budgets(
+        max_concurrent=7,
+        max_wasted_usd=1.5,
+        usd_per_second=0.02,
+        max_branches=9,
+        max_depth=2,
+        max_result_bytes=1000,
+        max_per_minute=30,
+        max_wasted_share=0.75,
+    )
     assert policy.trusted_mcp_servers == {"github"}
     search = policy.settings(ToolSpec(name="search"))
     assert search == ToolSettings(
@@ -71,8 +84,11 @@ def test_everything_written_arrives() -> None:
         match=Match(mode="normalised", fields={"origin": "upper"}, ignore=frozenset({"trace_id"})),
         reads=("flights:{args.origin}",),
         ttl=60.0,
+        scope="tenant",
         cost_usd=0.002,
         max_concurrent=3,
+        max_branches=5,
+        max_per_minute=12,
         redact=("args.api_key", "args.card.number"),
     )
     book = policy.settings(ToolSpec(name="book"))
@@ -81,6 +97,7 @@ def test_everything_written_arrives() -> None:
         "request_id",
         ("seat:{args.flight_id}",),
     )
+    assert (book.undo_usd, book.visible_usd) == (0.3, 0.01)
     undo, verify = book.undo, book.verify
     assert undo is not None
     assert verify is not None
@@ -268,6 +285,29 @@ def test_files_merge_to_the_strict_side(tmp_path: Any) -> None:
     assert policy.plan("t", None).predictors == {"b"}
 
 
+def test_budgets_and_limits_merge_to_the_strict_side(tmp_path: Any) -> None:
+    from specflow.policy import load
+
+    texts = (
+        "version: 1\ndefaults: {speculation: {usd_per_second: 1, max_branches: 2, max_depth: 9}}\ntools: {t: {limits: {max_branches: 3, undo_usd: 1, visible_usd_per_second: 3}}}\n",
+        "version: 1\ndefaults: {speculation: {usd_per_second: 2, max_branches: 1, max_per_minute: 5}}\ntools: {t: {limits: {max_branches: 4, undo_usd: 2, visible_usd_per_second: 2, max_per_minute: 7}}}\n",
+    )
+    for name, text in zip("ab", texts, strict=True):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    policy = load(tmp_path)
+    assert policy.budgets == Budgets(usd_per_second=1, max_branches=1, max_depth=9, max_per_minute=5)
+    settings = policy.settings(ToolSpec(name="t"))
+    assert (settings.max_branches, settings.max_per_minute) == (3, 7)
+    assert (settings.undo_usd, settings.visible_usd) == (2, 3)
+
+
+def test_undoing_costs_what_the_compensator_costs_where_nothing_else_is_said() -> None:
+    text = "version: 1\ntools:\n  book: {effect: compensatable, compensate: {tool: undo, with: {id: args.id}}%s}\n  undo: {effect: confirmation_required, compensator_for: [book], limits: {cost_usd: 0.5}}\n"
+    assert loads(text % "").settings(ToolSpec(name="book")).undo_usd == 0.5
+    assert loads(text % ", limits: {undo_usd: 0}").settings(ToolSpec(name="book")).undo_usd == 0.0
+    assert loads("version: 1\n").settings(ToolSpec(name="book")).undo_usd == 0.0
+
+
 def test_patterns_of_equal_rank_match_exactly() -> None:
     policy = loads("version: 1\ntools: {'a*': {match: {mode: normalised}}, '*a': {match: {mode: exact}}}\n")
     assert policy.settings(ToolSpec(name="aa")).match.mode == "exact"
@@ -322,3 +362,88 @@ def test_the_key_parameter_of_a_compensator_may_be_mapped() -> None:
     text = "version: 1\ntools: {book: {compensate: {tool: cancel, with: {request_id: key, why: '\"x\"'}}}}\n"
     policy = loads(text, tools=ToolRegistry([BOOK, cancel, ToolSpec(name="find")]))
     assert policy.settings(BOOK).undo is not None
+
+
+AMENDED = """
+version: 1
+tools:
+  book:
+    effect: compensatable
+    writes: ["seat:{args.seat}"]
+    compensate: {tool: cancel, with: {id: result.id}}
+    patch: {tool: rename, fields: [guest], with: {id: result.id, guest: args.guest}}
+  cancel: {effect: confirmation_required, compensator_for: [book]}
+  rename: {effect: confirmation_required}
+"""
+
+
+def amended(*changes: tuple[str, str], **tools: ToolSpec) -> tuple[Any, str]:
+    text = AMENDED
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    known = ToolRegistry(tools.values()) if tools else None
+    plan = loads(text, tools=known).plan("book", tools.get("book"), registered=True)
+    return plan.settings.patch, plan.no_patch
+
+
+def test_a_patch_is_ready_to_use() -> None:
+    patch, why = amended(("guest: args.guest}}", "guest: args.guest}, returns: patched.booking}"))
+    assert why == ""
+    assert (patch.tool, patch.fields) == ("rename", frozenset({"guest"}))
+    assert {name: text.source for name, text in patch.arguments.items()} == {
+        "id": "result.id",
+        "guest": "args.guest",
+    }
+    assert patch.returns.source == "patched.booking"
+    assert patch.effect is EffectClass.CONFIRMATION_REQUIRED
+    compensatable = (("rename: {effect: confirmation_required}", "rename: {effect: compensatable}"),)
+    assert amended(*compensatable)[0].effect is EffectClass.COMPENSATABLE
+    assert loads(AMENDED).plan("rename", None, registered=True).settings.patch is None
+
+
+def test_a_patch_that_must_not_be_used_says_why() -> None:
+    rename = "rename: {effect: confirmation_required}"
+    undo = "compensate: {tool: cancel, with: {id: result.id}}"
+    for change, said in (
+        ((rename, "rename: {effect: deny}"), "'rename', which amends it, is deny"),
+        ((rename, "rename: {effect: read_only}"), "is read_only"),
+        ((rename, "rename: {effect: compensatable, status: proposed}"), "nobody has reviewed it"),
+        ((rename, "other: {effect: deny}"), "nothing says what 'rename' may do"),
+        ((undo, "compensate: {tool: cancel, with: {id: args.guest}}"), "its undo reads args.guest"),
+        (
+            (undo, "compensate: {tool: cancel, with: {id: key, all: string(args)}}"),
+            "its undo reads args.guest",
+        ),
+        (
+            (undo, "compensate: {tool: cancel, with: {id: key}, succeeded_when: args.guest == 'x'}"),
+            "its undo reads args.guest",
+        ),
+        ((undo, "timeout: 1s"), "nothing takes it back"),
+        ((undo, f"redact: [args.guest]\n    {undo}"), "args.guest is redacted"),
+        ((undo, f"redact: [result.token]\n    {undo}"), "result.token is redacted"),
+        ((rename, "rename: {effect: confirmation_required, redact: [result.pin]}"), "result.pin is redacted"),
+    ):
+        patch, why = amended(change)
+        assert patch is None, change
+        assert said in why, (change, why)
+
+
+def test_a_patch_is_checked_against_the_tools() -> None:
+    def spec(name: str, *names: str, **more: Any) -> ToolSpec:
+        properties = {name: {"type": "string"} for name in names}
+        schema = {"type": "object", "properties": properties, "required": list(names)}
+        return ToolSpec(name=name, parameters=schema, **more)
+
+    tools = {"book": spec("book", "seat", "guest"), "cancel": spec("cancel", "id")}
+    assert amended(**tools, rename=spec("rename", "id", "guest"))[1] == ""
+    assert "requires 'why'" in amended(**tools, rename=spec("rename", "id", "guest", "why"))[1]
+    injected = spec("rename", "id", "guest", injected=frozenset({"state"}))
+    assert "takes state of the real run" in amended(**tools, rename=injected)[1]
+    registry = ToolRegistry(tools.values())
+    patch = Patch(tool="gone", fields=("guest",), arguments={})
+    compiled = loads(AMENDED).compiled
+    entry = dataclasses.replace(compiled.exact["book"][0], patch=patch)
+    changed = dataclasses.replace(compiled, exact={**compiled.exact, "book": (entry,)})
+    plan = Policy(changed, tools=registry).plan("book", tools["book"])
+    assert plan.no_patch == "'gone', which amends it, is not a registered tool"

@@ -381,6 +381,7 @@ def test_work_per_character_does_not_grow_with_the_text() -> None:
 
     work(2_000)  # fills the caches of stems
     assert work(80_000) < 11 * work(8_000)
+    assert work(80_000) < 17 * 80_000  # calls and returns, in every third sentence an announcement
 
 
 def test_hostile_results_in_the_history_are_survived() -> None:

@@ -26,6 +26,7 @@ def test_precision_and_false_launches_on_recorded_runs() -> None:
         if folder is None:
             pytest.skip("no recorded runs: set SPECFLOW_DATA to their folder")
         scores = script.measure(folder, 0.25, 0)
+        told = {place: script.separation(script.outcomes(folder)["all", place]) for place in (0.5, 1.0)}
     finally:
         del sys.modules["measure_sniffer"]
     total = [score for (_, model), score in scores.items() if model == "all"]
@@ -36,3 +37,5 @@ def test_precision_and_false_launches_on_recorded_runs() -> None:
     assert first / steps > 0.3
     assert sum(s.false_turns for s in total) / sum(s.replies for s in total) < 0.06
     assert sum(s.false_writes for s in total) <= 2
+    assert told[1.0] > 0.9
+    assert told[0.5] > 0.65

@@ -96,7 +96,8 @@ def test_right_guesses_made_at_once_reach_the_bound(kit: Any, turns: list[Any], 
     steps = tuple(steps_of(run))
     bodies = Tools(steps, latency(takes))
     registry = tools_of(run, bodies)
-    judge = loads(kit.policy.replace("max_concurrent: 2", "max_concurrent: 64"), tools=registry)
+    generous = "max_concurrent: 64, usd_per_second: 1000, max_wasted_usd: 1000"
+    judge = loads(kit.policy.replace("max_concurrent: 2", generous), tools=registry)
     oracle = kit.guesser([[(0, call, 1.0) for call in step.calls] for step in steps])
     done = play(steps, registry=registry, judge=judge, tools=bodies, predictors=[oracle])
     assert done.steps == pytest.approx(_bound(kit, run, takes), abs=EPSILON)

@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 
 from specflow.effects.call import Call
 from specflow.policy.load import loads
+from specflow.replay.curves import precision_recall, reliability
+from specflow.replay.guesses import Guess
 from specflow.replay.latency import latency
-from specflow.replay.summary import Summary, percentiles, replay_run
+from specflow.replay.percentiles import percentiles
+from specflow.replay.spread import KINDS, PARTS, Share, Spread
+from specflow.replay.summary import Summary, replay_run
 
 
 def call(number: int) -> Call:
@@ -92,3 +96,41 @@ def test_drawn_latencies_have_the_median_that_was_asked_for() -> None:
     drawn = sorted(takes(call(number)) for number in range(4001))
     assert drawn[2000] == pytest.approx(1.5, rel=0.08)
     assert drawn[3365] / drawn[2000] == pytest.approx(1.822, rel=0.1)  # one sigma up: e ** 0.6
+
+
+def test_the_curve_and_the_bins_by_hand() -> None:
+    guesses = [
+        *(Guess(str(task), True, 0, 0.92, True) for task in range(3)),
+        Guess("3", True, -1, 0.92, False),
+        # Right, but no read: nothing would be started for it.
+        Guess("4", False, 0, 0.92, True),
+        Guess("5", True, 0, 0.42, True),
+        Guess("6", False, -1, 0.0, False),
+    ]
+    curve = {point["threshold"]: point for point in precision_recall(guesses)}
+    assert (curve[0.0]["n"], curve[0.0]["precision"], curve[0.0]["recall"]) == (5, 0.8, 0.8)
+    assert (curve[0.9]["n"], curve[0.9]["precision"], curve[0.9]["recall"]) == (4, 0.75, 0.6)
+    assert 0.95 not in curve, "nothing is that sure"
+    low, high = curve[0.9]["precision_interval"]
+    assert low < 0.75 < high
+    said = [(held["from"], held["n"], held["said"], held["came"]) for held in reliability(guesses)]
+    assert said == [(0.4, 1, 0.42, 1.0), (0.9, 5, 0.92, 0.8)]
+    assert precision_recall([]) == reliability([]) == []
+
+
+def test_totals_have_intervals_over_tasks_and_not_over_runs() -> None:
+    def share(task: str, saved: float) -> Share:
+        amounts = tuple(saved if part == "saved_seconds" else 1.0 for part in (*PARTS, *KINDS))
+        return Share(task=task, amounts=amounts, sequential=[1.0, saved], speculative=[1.0])
+
+    alike = Spread([share(str(task), 2.0) for task in range(5)])
+    assert alike.amounts()["saved_seconds"] == [10.0, 10.0]
+    assert alike.amounts()["misfires"]["stale"] == [5.0, 5.0]
+    assert alike.latency()["sequential"]["p99"] == [2.0, 2.0]
+    # Ten runs of two tasks: as uncertain as two.
+    two = Spread([share(str(number % 2), float(number % 2)) for number in range(10)])
+    assert two.amounts()["tasks"] == 2
+    assert two.amounts()["saved_seconds"] == [0.0, 10.0]
+    one = Spread([share("same", 1.0), share("same", 3.0)])
+    assert one.amounts()["saved_seconds"] is None
+    assert one.latency()["sequential"]["p50"] is None

@@ -1,11 +1,13 @@
 """What the crash matrix kills: a run that books early, thinks better of it, books again, and books for real.
 
-The bookings are lines in a file, written by the same process that dies; the journal is SQLite or PostgreSQL.
+The bookings are lines in a file, written by the same process that dies (or rows beside the journal's, where
+the way is `local`); the journal is SQLite or PostgreSQL.
 A `way` says what the booking service offers and what the next process does:
 
 * `tolerant`: the undo also bears that nothing happened; `flaky`: and its first answers are errors;
 * `verified`: it can be asked whether a booking happened; `bare`: it offers nothing, so `stuck` is honest;
 * `keyed`: a lost real booking is repeated under its own key;
+* `local`: bookings are rows in the journal's own database, each in one commit with its outcome;
 * `resumed` before one of these: the next process goes on with the conversation, and asks for the same calls;
 * `saga` before one of these: the run fails as a whole, and takes back what it committed.
 """
@@ -35,6 +37,7 @@ from specflow.journal.sql import SqlJournal
 from specflow.journal.verify import verify
 from specflow.lifecycle import RESTING, SessionState, Stage
 from specflow.settlement.undo import Persistence
+from specflow.testing.inline_journal import TABLES
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
 
@@ -120,6 +123,55 @@ class FileWorld(LedgerWorld):
             self._append("undo", call.args["booking"], context.idempotency_key)
 
 
+class TableWorld(FileWorld):
+    """The ledger in a table of the journal's database. Nothing in it minds being done twice: it would show.
+
+    Lines in the file say what was called, whether or not it was kept.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, path: Path, url: str) -> None:
+        super().__init__(path)
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            entries = connection.execute(sa.select(LEDGER).order_by(LEDGER.c.id)).all()
+        for _, kind, seat, key in entries:
+            self.log.append((kind, seat, key))
+            assert (kind == "book") is (key not in self.bookings), "once, and undone once"
+            self.bookings[key] = seat if kind == "book" else ""
+
+    async def book(self, call: Call, context: CallContext) -> Any:
+        seat, key = call.args["seat"], context.idempotency_key
+        self._append("called", seat, key)
+        context.transaction.execute(LEDGER.insert().values(kind="book", seat=seat, key=key))
+        if seat == "D4":
+            raise AnswerLostError("and what was done is rolled back")
+        return {"booking_id": key, "seat": seat}
+
+    async def cancel(self, call: Call, context: CallContext) -> Any:
+        key = call.args["booking"]
+        self._append("undo", key, context.idempotency_key)
+        context.transaction.execute(LEDGER.insert().values(kind="cancel", seat="", key=key))
+        return {"status": "cancelled"}
+
+
+LEDGER = sa.Table(
+    "ledger",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text),
+    sa.Column("seat", sa.Text),
+    sa.Column("key", sa.Text),
+)
+"""The user's own table, in the journal's database."""
+
+
+def world_of(folder: Path, way: str, store: str) -> FileWorld:
+    path = folder / "world"
+    return TableWorld(path, where(folder, store)) if way.endswith("local") else FileWorld(path)
+
+
 def where(folder: Path, store: str) -> str:
     return f"sqlite:///{folder / FILE}" if store == "sqlite" else os.environ["CRASH_POSTGRES"]
 
@@ -132,7 +184,7 @@ def _processes_before(folder: Path) -> int:
 
 
 def core_of(folder: Path, owner: str, *, seed: int, way: str, store: str, durability: Any) -> ScriptedCore:
-    world = FileWorld(folder / "world")
+    world = world_of(folder, way, store)
     offers = way.rsplit(maxsplit=1)[-1]
     if offers == "flaky":
         world.before["cancel"] = [OSError("not now")]
@@ -145,7 +197,8 @@ def core_of(folder: Path, owner: str, *, seed: int, way: str, store: str, durabi
     judge = world.judge(
         tolerant=offers in {"tolerant", "flaky"},
         verifiable=offers == "verified",
-        keyed=offers != "bare",
+        keyed=offers not in {"bare", "local"},
+        transaction="db" if offers == "local" else "",
         timeout=30.0,
     )
     return ScriptedCore(
@@ -167,10 +220,16 @@ def prepare(way: str, store: str = "sqlite", durability: str = "process") -> Non
         folder = Path(name)
         if store == "sqlite":
             SqlJournal.open(where(folder, store)).close()
+            _make_ledger(where(folder, store))
             _template[FILE] = (folder / FILE).read_bytes()
         _live(folder, way, store, durability)
         recover(folder, way, store, durability)
         check(folder)
+
+
+def _make_ledger(url: str) -> None:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    LEDGER.create(engine)
 
 
 def _own_database(url: str) -> str:
@@ -181,7 +240,9 @@ def _own_database(url: str) -> str:
     )
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {source.database}")
-    return source.set(database=name).render_as_string(hide_password=False)
+    own = source.set(database=name).render_as_string(hide_password=False)
+    _make_ledger(own)
+    return own
 
 
 def run(folder: Path, way: str, store: str = "sqlite", durability: str = "process") -> None:
@@ -202,7 +263,7 @@ def empty(url: str) -> None:
     connection = databases.Database(url).connect()
     try:
         tx = connection.begin(0.0)
-        for table in ("sf_event", "sf_effect_dep", "sf_effect", "sf_branch", "sf_prediction", "sf_session"):
+        for table in (*TABLES, LEDGER.name):
             tx.raw(f"DELETE FROM {table}")
         connection.commit()
     finally:
@@ -247,10 +308,10 @@ def recover(folder: Path, way: str, store: str = "sqlite", durability: str = "pr
     """What the next process does; one that is let through judges as well, which saves a process."""
     owner = f"recovery {os.getpid()}"
     core = core_of(folder, owner, seed=os.getpid(), way=way, store=store, durability=durability)
-    asyncio.run(_recover(core, folder, owner, way))
+    asyncio.run(_recover(core, folder, owner, way, store))
 
 
-async def _recover(core: ScriptedCore, folder: Path, owner: str, way: str) -> None:
+async def _recover(core: ScriptedCore, folder: Path, owner: str, way: str, store: str) -> None:
     if way.startswith("resumed"):
         for seat, identity in REAL.items():
             # What nobody can find out is in the way of its own repetition, and says so.
@@ -267,7 +328,7 @@ async def _recover(core: ScriptedCore, folder: Path, owner: str, way: str) -> No
     assert (again.recovered, again.held) == (0, 0), "everything was recovered"
     assert replace(after, predictions=()) == replace(before, predictions=()), "I12: once more changes nothing"
     judge_rows(after, stuck_allowed=way.endswith(("bare", "keyed")))
-    judge_world(FileWorld(folder / "world"), after, way)
+    judge_world(world_of(folder, way, store), after, way)
     (folder / "judged").touch()
 
 

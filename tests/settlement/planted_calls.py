@@ -33,10 +33,10 @@ def _(patch: pytest.MonkeyPatch) -> None:
         later[intent.effect_id] = intent
         return 1
 
-    async def then(self: Any, lease: Any, effect_id: str, outcome: Outcome) -> bool:
+    async def then(self: Any, lease: Any, effect_id: str, outcome: Outcome, **options: Any) -> bool:
         if effect_id in later:
             await intend(self, lease, later.pop(effect_id))
-        return await record(self, lease, effect_id, outcome)
+        return await record(self, lease, effect_id, outcome, **options)
 
     patch.setattr(MemoryJournal, "intend", put_off)
     patch.setattr(MemoryJournal, "record", then)

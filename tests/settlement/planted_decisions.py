@@ -151,8 +151,8 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @bug(
     "a call that needs a person's yes is made without one",
-    "coordinator._admit",
+    "coordinator.admit",
     "nobody_is_charged_without_a_yes",
 )
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(coordinator, "_admit", lambda verdict, real: None)
+    patch.setattr(coordinator, "admit", lambda verdict, real: None)

@@ -15,6 +15,7 @@ from specflow.effects.kind import EffectClass
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
 from specflow.errors import AuthorError, FencedError
+from specflow.execution.time_allowed import UNBOUNDED
 from specflow.identity import SeededIds
 from specflow.journal.event import Observers
 from specflow.journal.memory import MemoryJournal
@@ -23,7 +24,7 @@ from specflow.journal.verify import verify
 from specflow.lifecycle import Stage
 from specflow.sealing.sealed import Sealed
 from specflow.settlement.recover import recover
-from specflow.settlement.rest import LOST, UNBOUNDED
+from specflow.settlement.rest import LOST, REPEAT_TIMEOUT
 from specflow.settlement.stored import compile_stored
 from specflow.settlement.undo import Persistence
 from specflow.speculation.assemble import assemble
@@ -501,3 +502,44 @@ def test_an_error_of_a_tool_that_was_given_secrets_is_kept_by_its_kind() -> None
         assert "4111" not in error
 
     run(body(), seed=0)
+
+
+@loop
+async def test_a_repetition_that_the_journal_refuses_is_not_made() -> None:
+    bench = Bench(LedgerWorld())
+    await bench.effect(None, adopted=True)
+    broken: Any = bench.journal
+
+    async def refused(*_args: Any, **_given: Any) -> bool:
+        return False
+
+    broken.repeat = refused
+    assert await bench.rest() is Stage.STUCK
+    assert bench.world.log == []
+
+
+@loop
+async def test_a_repetition_that_comes_too_late_is_not_made() -> None:
+    bench = Bench(LedgerWorld())
+    await bench.effect(None, adopted=True)
+    broken: Any = bench.journal
+    repeat = bench.journal.repeat
+
+    async def slow(*args: Any, **given: Any) -> bool:
+        written = await repeat(*args, **given)
+        await asyncio.sleep(REPEAT_TIMEOUT + 1)
+        return written
+
+    broken.repeat = slow
+    assert await bench.rest() is Stage.STUCK
+    assert bench.world.log == []
+    assert "was not called: its 30 s" in (await bench.row()).error
+
+
+@loop
+async def test_whoever_does_not_have_the_session_settles_nothing_of_it() -> None:
+    bench = Bench(LedgerWorld())
+    await bench.effect(RAISED, adopted=True, verify=VERIFY)
+    other = await bench.journal.open_session("s2", thread="t", owner="me")
+    stage = await bench.parts.settler.rest(other, await bench.row(), cause="asked")
+    assert stage is Stage.UNKNOWN

@@ -43,18 +43,18 @@ class Shaky(MemoryJournal):
         self._fail("abort")
         return await super().abort(lease, branch_id, cause)
 
-    async def record(self, lease: Lease, effect_id: str, outcome: Outcome) -> bool:
+    async def record(self, lease: Lease, effect_id: str, outcome: Outcome, *, rev: int | None = None) -> bool:
         self._fail("record")
-        return await super().record(lease, effect_id, outcome)
+        return await super().record(lease, effect_id, outcome, rev=rev)
 
     async def intend(self, lease: Lease, intent: Intent) -> int:
         seq = await super().intend(lease, intent)
         self._fail("intend")  # the commit is made, and its answer lost
         return seq
 
-    async def readopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
+    async def readopt(self, lease: Lease, effect_id: str, adopted_by: str, *, moment: str = "") -> bool:
         self._fail("readopt")
-        return await super().readopt(lease, effect_id, adopted_by)
+        return await super().readopt(lease, effect_id, adopted_by, moment=moment)
 
     async def decide_session(self, lease: Lease, decision: str) -> bool:
         self._fail("decide_session")

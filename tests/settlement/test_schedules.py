@@ -88,7 +88,10 @@ class Place(Stand):
         self.dead |= {"first", "next", "third"}
         if self.on_file is not None:
             DEAD.update(self.dead)
-        await self.process("last", 9).recover(owner="last")
+        last = self.process("last", 9)
+        # Only their runs have been ended: what they had under way may open a session behind our back.
+        while (await last.recover(owner="last")).held:
+            await asyncio.sleep(1)
         stuck = [row for row in (await self.journal.snapshot()).effects if row.stage is Stage.STUCK]
         # Whoever cancelled a real call in flight was told so; nobody repeats it behind their back.
         assert all(row.adopted_by is not None for row in stuck)

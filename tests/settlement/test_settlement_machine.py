@@ -7,9 +7,10 @@ world is what the journal says. 100 examples by default, 500 with CI, 50,000 wit
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import ContextVar, copy_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,8 +31,8 @@ from hypothesis.stateful import (
 from specflow import probe
 from specflow.effects.call import Call
 from specflow.effects.tool import CallContext, Runner
-from specflow.errors import SpecflowError
-from specflow.journal.record import Snapshot
+from specflow.errors import FencedError, SpecflowError
+from specflow.journal.record import EffectRow, Lease, Snapshot
 from specflow.journal.verify import verify
 from specflow.lifecycle import RESTING, TERMINAL, SessionState, Stage
 from specflow.settlement.undo import Persistence
@@ -281,16 +282,21 @@ class Lives(RuleBasedStateMachine):
             lease = await journal.reopen_session(session.session_id, owner=process.name)
             if lease is None:
                 continue
-            for row in await journal.effects(session.session_id):
-                if row.stage is not Stage.STUCK:
-                    continue
-                if not by_hand:
-                    await process.core.settler.retry(lease, row)
-                elif all(other.stage in TERMINAL for other in await journal.dependents(row.effect_id)):
-                    self.stand.world.bookings[row.idem_key] = ""
-                    self.stand.world.tombstones.add(row.idem_key)
-                    await journal.move(lease, row.effect_id, Stage.STUCK, Stage.COMPENSATED, cause="resolved")
-            await journal.close_session(lease, decision=session.decision)
+            # A run that goes on takes its session back: the operator is told, and has written nothing since.
+            with contextlib.suppress(FencedError):
+                for row in await journal.effects(session.session_id):
+                    if row.stage is Stage.STUCK:
+                        await self.unstuck(process, lease, row, by_hand=by_hand)
+                await journal.close_session(lease, decision=session.decision)
+
+    async def unstuck(self, process: Process, lease: Lease, row: EffectRow, *, by_hand: bool) -> None:
+        journal, world = self.stand.journal, self.stand.world
+        if not by_hand:
+            await process.core.settler.retry(lease, row)
+        elif all(other.stage in TERMINAL for other in await journal.dependents(row.effect_id)):
+            world.bookings[row.idem_key] = ""
+            world.tombstones.add(row.idem_key)
+            await journal.move(lease, row.effect_id, Stage.STUCK, Stage.COMPENSATED, cause="resolved")
 
     @invariant()
     def nothing_is_broken(self) -> None:
@@ -348,27 +354,88 @@ class Lives(RuleBasedStateMachine):
                     assert not beside, f"{seat}: {row.effect_id} was called beside {twin.effect_id}"
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(36_000 if NIGHTLY else 300)
-def test_whatever_happens_the_world_is_what_the_journal_says(
-    record_property: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logging.getLogger("specflow"), "disabled", True)
+@pytest.fixture
+def on_file(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Some lives have a journal in a real database, which is emptied before each."""
     ram = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with TemporaryDirectory(dir=ram) as folder:
-        Lives.on_file = InlineSqlJournal(
+        journal = InlineSqlJournal(
             Path(folder) / "lives.db", clock=LoopOrZero(), is_dead=Lives.dead.__contains__
         )
+        monkeypatch.setattr(Lives, "on_file", journal)
         try:
-            run_state_machine_as_test(  # type: ignore[no-untyped-call] # hypothesis leaves it untyped
-                Lives,
-                settings=settings(
-                    max_examples=EXAMPLES,
-                    stateful_step_count=STEPS,
-                    deadline=None,
-                    suppress_health_check=list(HealthCheck),
-                ),
-            )
+            yield
         finally:
-            Lives.on_file.close()
+            journal.close()
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("specflow"), "disabled", True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(36_000 if NIGHTLY else 300)
+@pytest.mark.usefixtures("on_file")
+def test_whatever_happens_the_world_is_what_the_journal_says(
+    record_property: Callable[[str, object], None],
+) -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call] # hypothesis leaves it untyped
+        Lives,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
     record_property("counted", {"lives of the state machine": EXAMPLES})
+
+
+def test_nobody_repeats_what_another_process_has_found_out() -> None:
+    """Found by the machine: two processes resume one run, and one of them only asks what happened."""
+    lived(
+        lambda lives: lives.begin(
+            way={"tolerant": False, "verifiable": True, "keyed": True, "timeout": 5.0}, file=1, latency=0.0
+        ),
+        Lives.comes,
+        lambda lives: lives.call(seat="R1", which=0),
+        lambda lives: lives.dies(which=0),
+        Lives.comes,
+        lambda lives: lives.time_passes(seconds=1.1),
+        lambda lives: lives.call(seat="R1", which=0),
+        lambda lives: lives.fail_as_a_whole(which=1),
+        lambda lives: lives.time_passes(seconds=4.0),
+    )
+
+
+@pytest.mark.usefixtures("on_file")
+def test_an_operator_may_lose_a_session_to_the_run_that_goes_on() -> None:
+    """Found by the machine: a retry of what is stuck meets a run that is resumed at the same time."""
+    lived(
+        lambda lives: lives.begin(
+            way={"tolerant": True, "verifiable": False, "keyed": True, "timeout": 5.0}, file=0, latency=0.0
+        ),
+        lambda lives: lives.call(seat="R0", which=0),
+        lambda lives: lives.world_stumbles(after=False, tool="book"),
+        Lives.comes,
+        Lives.comes,
+        lambda lives: lives.dies(which=0),
+        lambda lives: lives.call(seat="R0", which=0),
+        lambda lives: lives.fail_as_a_whole(which=0),
+        lambda lives: lives.call(seat="R0", which=0),
+        lambda lives: lives.fail_as_a_whole(which=0),
+        Lives.comes,
+        lambda lives: lives.operator_helps(by_hand=False),
+    )
+
+
+def lived(*steps: Callable[[Lives], Any]) -> None:
+    """One life, step by step, as the machine would have it."""
+    lives = Lives()
+    try:
+        for step in steps:
+            step(lives)
+            lives.nothing_is_broken()
+    finally:
+        lives.teardown()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from specflow.clock import LoopClock
 from specflow.effects.call import Call
-from specflow.execution.door import Order
+from specflow.execution.order import Order
 from specflow.journal.event import EventKind
 from specflow.journal.memory import MemoryJournal
 from specflow.journal.record import UndoPlan

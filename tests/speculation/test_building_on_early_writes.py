@@ -247,9 +247,9 @@ async def test_an_adoption_under_way_is_waited_for() -> None:
     pauses = [2.0, 0.5]
 
     class Slow(MemoryJournal):
-        async def adopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
+        async def adopt(self, lease: Lease, effect_id: str, adopted_by: str, *, moment: str = "") -> bool:
             await asyncio.sleep(pauses.pop(0))
-            return await super().adopt(lease, effect_id, adopted_by)
+            return await super().adopt(lease, effect_id, adopted_by, moment=moment)
 
     world = Shelf()
     core = world.core(journal=Slow(LoopClock()))

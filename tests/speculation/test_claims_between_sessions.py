@@ -77,7 +77,7 @@ async def test_an_early_call_whose_key_is_claimed_elsewhere_is_withheld() -> Non
     (holder,) = [row for row in (await anna.journal.snapshot()).effects if row.args == {"seat": "A1"}]
     assert (withheld.cause, withheld.effect_id) == ("claimed", holder.effect_id)
     assert world.seats == {"A1": 1, "B2": 1}, "the tool was not called for what was withheld"
-    assert bert.session.wasted_usd == 0.0
+    assert bert.session.spending.wasted_usd == 0.0
     ended = [event for event in bert.log.of(EventKind.RESOLVED) if event.cause == "claimed"]
     assert [event.outcome for event in ended] == ["cancelled"]
     anna.end(first, [SEAT])

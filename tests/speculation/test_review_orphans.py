@@ -38,9 +38,9 @@ class Shaky(MemoryJournal):
         if self.first.get(name):
             await self.first[name].pop(0)()
 
-    async def readopt(self, lease: Lease, effect_id: str, adopted_by: str) -> bool:
+    async def readopt(self, lease: Lease, effect_id: str, adopted_by: str, *, moment: str = "") -> bool:
         await self._before("readopt")
-        again = await super().readopt(lease, effect_id, adopted_by)
+        again = await super().readopt(lease, effect_id, adopted_by, moment=moment)
         await self._before("readopted")
         return again
 

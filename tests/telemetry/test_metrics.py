@@ -10,6 +10,8 @@ from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExp
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
+from specflow.effects.call import Call
+from specflow.journal.event import CallEvent, EventKind
 from specflow.telemetry import names
 from specflow.telemetry.metrics import MetricObserver
 from specflow.testing.otlp_receiver import OtlpReceiver
@@ -108,3 +110,63 @@ def test_a_broken_meter_is_said_once(story_class: Any, caplog: Any) -> None:
     story.call_over("call_1", "miss")
     story.call_over("call_2", "miss")
     assert len([record for record in caplog.records if "said once" in record.message]) == 1
+
+
+def test_the_group_of_a_canary_is_a_label(
+    measured: tuple[MetricObserver, MeterProvider], receiver: OtlpReceiver
+) -> None:
+    observer, provider = measured
+    call = Call(tool="weather", args={})
+    for group in ("canary", "control", ""):
+        observer.see(CallEvent(kind=EventKind.CALL_ENDED, at=1.0, call=call, outcome="miss", group=group))
+    provider.force_flush()
+    found = [attributes for _, attributes, *_ in receiver.points("specflow.calls")]
+    assert sorted(item.get("group", "") for item in found) == ["", "canary", "control"]
+
+
+def test_early_model_calls_are_counted(
+    measured: tuple[MetricObserver, MeterProvider], receiver: OtlpReceiver
+) -> None:
+    observer, provider = measured
+    for outcome in ("hit", "late", "cancelled", "hit"):
+        observer.see(CallEvent(kind=EventKind.MODEL_CALL_RESOLVED, at=1.0, outcome=outcome))
+    provider.force_flush()
+    found = {item["outcome"]: value for _, item, value, *_ in receiver.points("specflow.model_calls")}
+    assert found == {"hit": 2, "late": 1, "cancelled": 1}
+
+
+def test_samples_are_counted(measured: tuple[MetricObserver, MeterProvider], receiver: OtlpReceiver) -> None:
+    observer, provider = measured
+    call = Call(tool="weather", args={})
+    for kind, outcome in ((EventKind.VERIFIED, "same"), (EventKind.DIVERGED, "diverged")):
+        observer.see(CallEvent(kind=kind, at=1.0, call=call, outcome=outcome))
+    provider.force_flush()
+    assert labels(receiver, "specflow.samples") == {("weather", "same"): 1, ("weather", "diverged"): 1}
+
+
+def test_misfires_are_counted_when_nothing_more_can_be_known(
+    measured: tuple[MetricObserver, MeterProvider], receiver: OtlpReceiver, story_class: Any
+) -> None:
+    observer, provider = measured
+    story = story_class(observer)
+    for spec, key in (("spec_1", "a"), ("spec_2", "b")):
+        story.launch("look", {"at": key}, spec)
+        story.emit(
+            EventKind.RESOLVED,
+            speculation_id=spec,
+            outcome="cancelled",
+            cause="mismatch",
+            key=key,
+            misfire="wrong_argument",
+            call=Call(tool="look", args={"at": key}),
+        )
+    provider.force_flush()
+    assert labels(receiver, "specflow.misfires") == {}
+    # A step later the second one is called after all.
+    story.emit(EventKind.CALL_ENDED, call_id="call_1", outcome="miss", key="b")
+    story.settle()
+    provider.force_flush()
+    assert labels(receiver, "specflow.misfires") == {
+        ("look", "", "wrong_argument"): 1,
+        ("look", "", "too_early"): 1,
+    }

@@ -194,3 +194,14 @@ def test_a_broken_provider_is_said_once_and_never_raised(story_class: Any, caplo
     story.settle()
     story.emit(EventKind.TURN_STARTED, turn_id="turn_2")
     assert len([record for record in caplog.records if "could not be made" in record.message]) == 1
+
+
+def test_a_run_from_an_older_checkpoint_says_so_before_its_first_turn(traced: Callable[[], Any]) -> None:
+    trace = traced()
+    trace.story.emit(EventKind.CONVERSATION_BRANCHED)
+    trace.story.turn(model="m")
+    trace.story.turn_over()
+    trace.story.settle()
+    names = [note.name for span in trace.spans for note in span.notes]
+    assert names == ["specflow.conversation_branched"]
+    assert trace.observer.open_spans == 0

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from specflow.effects.kind import EffectClass
+from specflow.journal.event import EventKind
 
 Make = Callable[..., Any]
 ARGS = {"city": "Lisbon"}
@@ -362,3 +363,20 @@ def test_one_dispatch_per_turn(traced: Make) -> None:
     assert "specflow.speculation.id" not in dispatch.attributes
     # Nobody said how these ended: their spans say that too.
     assert {span.attributes["specflow.outcome"] for span in launched} == {"lost"}
+
+
+def test_a_misfire_says_what_was_wrong(traced: Make) -> None:
+    made = traced()
+    made.story.turn()
+    made.story.launch("look", {"at": 1}, "spec_1")
+    made.story.run_over("spec_1", "cancelled")
+    made.story.emit(
+        EventKind.RESOLVED,
+        speculation_id="spec_1",
+        outcome="cancelled",
+        cause="mismatch",
+        misfire="wrong_argument",
+    )
+    made.story.settle()
+    assert made.one("specflow.speculate look").attributes["specflow.misfire"] == "wrong_argument"
+    assert "specflow.misfire" not in made.one("specflow.run look").attributes

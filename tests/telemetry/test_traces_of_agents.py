@@ -121,3 +121,48 @@ async def test_a_confirmation(traced: Callable[..., Any], tmp_path: Path) -> Non
     assert [q.attributes.get("specflow.decision") for q in questions][-1] == "approve"
     assert len(by_name(trace.spans)["execute_tool pay"]) == 1
     assert not [span for span in trace.spans if span.status == "error"], trace.receiver.tree()
+
+
+async def test_results_leave_the_process_on_request_and_without_what_the_policy_redacts(
+    traced: Callable[..., Any], tmp_path: Path
+) -> None:
+    @tool(response_format="content_and_artifact")
+    async def look_up(query: str) -> tuple[str, dict[str, str]]:
+        """Look a query up."""
+        return f"found {query}", {"title": query, "secret": "s3cret"}
+
+    for capture in (True, False):
+        trace = traced(redact=("result.secret",), capture=capture)
+        trace.observer._tracing._stamp = None
+        folder = tmp_path / str(capture)
+        folder.mkdir()
+        (folder / "policy.yaml").write_text(
+            "version: 1\ntools:\n  look_up: {effect: read_only, speculate: now}\n", encoding="utf-8"
+        )
+        script = [
+            Reply(
+                reasoning=f'I will call look_up with query "kittens". {PONDER}',
+                calls=(CallPlan("look_up", {"query": "kittens"}),),
+            ),
+            Reply(text="done"),
+        ]
+        async with sf.Runtime(
+            folder / "policy.yaml",
+            tools=[look_up],
+            journal=f"sqlite:///{folder / 'journal.db'}",
+            durability="process",
+            observers=[trace.observer],
+            telemetry=False,
+        ) as rt:
+            agent: Any = create_agent(
+                ScriptedChatModel(script=script, delay=0.001), [look_up], middleware=[rt.middleware()]
+            )
+            await agent.ainvoke({"messages": [("user", "find kittens")]})
+        spans = by_name(trace.spans)
+        shown = {
+            span.attributes.get("gen_ai.tool.call.result")
+            for name in ("execute_tool look_up", "specflow.run look_up")
+            for span in spans[name]
+        }
+        assert shown == ({'{"secret":"[redacted]","title":"kittens"}'} if capture else {None})
+        assert "s3cret" not in repr(trace.spans)

@@ -13,9 +13,12 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 import pytest
+from langchain_core.messages import BaseMessage
+from langchain_openai import ChatOpenAI
 
 from specflow.errors import ConfigurationError
 from specflow.testing.model_server import CallPlan, ModelServer, Reply, ScriptedError, Usage, first_times
@@ -360,8 +363,8 @@ def test_the_server_keeps_what_was_asked_but_no_key(clients: Any) -> None:
     assert "none" not in repr(request)
 
 
-def test_connections_are_kept_alive() -> None:
-    with ModelServer([Reply(text="x")]) as server:
+def test_connections_can_be_kept_alive() -> None:
+    with ModelServer([Reply(text="x")], keep_alive=True) as server:
         connection = http.client.HTTPConnection(server.url.split("/")[2], timeout=10)
         for stream in (True, False, True):
             body = json.dumps({"model": "m", "messages": HELLO, "stream": stream})
@@ -370,6 +373,39 @@ def test_connections_are_kept_alive() -> None:
             assert connection.getresponse().read()
             assert connection.sock is first
         connection.close()
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_model_on_an_address_seen_before_works_in_another_event_loop(streaming: bool) -> None:
+    """langchain-openai shares its clients by address, for the life of the process; a port comes again."""
+    port = 0
+    for _ in range(3):
+        with ModelServer([Reply(text="x")], port=port) as server:
+            port = urlsplit(server.url).port or 0
+            model = ChatOpenAI(base_url=server.url, api_key="none", model="m", streaming=streaming)
+            answers = asyncio.run(_both(model))
+            assert [answer.text for answer in answers] == ["x", "x"]
+
+
+async def _both(model: ChatOpenAI) -> list[BaseMessage]:
+    return await asyncio.gather(model.ainvoke("Well?"), model.ainvoke("Well?"))
+
+
+def test_each_answer_ends_its_connection_also_a_refusal() -> None:
+    with ModelServer([Reply(text="x")]) as server:
+        for path, body, status in (
+            ("/v1/chat/completions", json.dumps({"model": "m", "messages": HELLO, "stream": True}), 200),
+            ("/v1/chat/completions", json.dumps({"model": "m", "messages": HELLO}), 200),
+            ("/v1/chat/completions", "no JSON", 400),
+            ("/v1/elsewhere", "{}", 404),
+        ):
+            connection = http.client.HTTPConnection(server.url.split("/")[2], timeout=10)
+            connection.request("POST", path, body=body)
+            answer = connection.getresponse()
+            assert (answer.status, answer.getheader("Connection")) == (status, "close")
+            answer.read()
+            assert connection.sock is None
+            connection.close()
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def same(old: Plan, new: Plan) -> bool:
 def _meaning(plan: Plan) -> object:
     entries = [plain_entry(entry) for entry in plan.entries]
     return (
-        entries, plan.defaults, plan.annotation, plan.floor, plan.predictors, plan.destinations,
+        entries, plan.defaults, plan.annotation, plan.floor, plan.hinted, plan.predictors, plan.destinations,
         plan.no_undo, plan.redaction, plan.registered, _meaning(plan.before) if plan.before else None,
     )  # fmt: skip
 

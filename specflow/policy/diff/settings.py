@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from specflow.effects.kind import EffectClass
-from specflow.policy.compiled import Defaults, Destinations, Entry, Plan
+from specflow.policy.compiled import Defaults, Destinations, Plan
 from specflow.policy.condition import Cel
 from specflow.policy.diff.destinations import within
 from specflow.policy.diff.report import Change
 from specflow.policy.judge import declared
-from specflow.policy.plan import pick
-from specflow.policy.settings import Match, Undo, Verify
+from specflow.policy.plan import SCOPES, pick
+from specflow.policy.settings import CONFIRM_WITHIN, Budgets, Match, ToolSettings, Undo, Verify
 
-SCOPES = ("session", "tenant", "public")
 _FOREVER = float("inf")
 _EARLY_ONLY = frozenset(
-    {"destinations", "match", "predictors", "reads", "cache.ttl", "cache.scope"}
-    | {"limits.max_concurrent", "limits.cost_usd"}
+    {"destinations", "match", "predictors", "reads", "cache.ttl", "cache.scope", "version", "verify_sample"}
+    | {"limits.max_concurrent", "limits.max_branches", "limits.max_per_minute"}
+    | {"limits.cost_usd", "limits.undo_usd", "limits.visible_usd_per_second"}
 )
 Order = Callable[[Any, Any], str]
 """How the new value stands to the old one: looser, tighter, changed, or nothing when it is the same."""
@@ -31,16 +32,20 @@ def of_tool(old: Plan, new: Plan) -> list[Change]:
         ("match", _match(old.settings.match), _match(new.settings.match), _more_is_looser),
         ("compensate", _undo(old.settings.undo), _undo(new.settings.undo), _differs),
         ("verify", _verify(old.settings.verify), _verify(new.settings.verify), _differs),
+        ("version", _version(old), _version(new), _asked),
+        ("verify_sample", *_samples(old, new), _larger_is_looser),
         ("patch", _patch(old), _patch(new), _differs),
         ("idempotency_key", old.settings.idempotency_key, new.settings.idempotency_key, _differs),
+        ("transaction", old.settings.transaction, new.settings.transaction, _differs),
         ("redact", *_redacted(old, new), _more_is_tighter),
+        ("show", _show(old.settings), _show(new.settings), _differs),
+        ("confirm_within", *_waits(old, new), _larger_is_looser),
         ("predictors", old.predictors, new.predictors, _predictors),
         ("reads", _keys(old.settings.reads), _keys(new.settings.reads), _footprint),
         ("writes", _keys(old.settings.writes), _keys(new.settings.writes), _footprint),
         ("cache.ttl", _ttl(old), _ttl(new), _larger_is_looser),
         ("cache.scope", _scope(old), _scope(new), _larger_is_looser),
-        ("limits.max_concurrent", _limit(old), _limit(new), _larger_is_looser),
-        ("limits.cost_usd", -old.settings.cost_usd, -new.settings.cost_usd, _larger_is_looser),
+        *_limits(old.settings, new.settings),
         ("compensator_for", _compensator_for(old), _compensator_for(new), _more_is_looser),
     ]
     never = declared(new, []).strictness >= EffectClass.CONFIRMATION_REQUIRED.strictness
@@ -59,18 +64,9 @@ def of_defaults(old: Defaults, new: Defaults) -> list[Change]:
         ),
         ("defaults.trust_annotations", old.trust_annotations, new.trust_annotations, _larger_is_looser),
         ("defaults.speculation.min_confidence", -old.min_confidence, -new.min_confidence, _larger_is_looser),
-        (
-            "defaults.speculation.max_concurrent",
-            old.budgets.max_concurrent,
-            new.budgets.max_concurrent,
-            _larger_is_looser,
-        ),
-        (
-            "defaults.speculation.max_wasted_usd",
-            old.budgets.max_wasted_usd,
-            new.budgets.max_wasted_usd,
-            _larger_is_looser,
-        ),
+        *_budgets(old.budgets, new.budgets),
+        ("defaults.speculation.verify_sample", -old.verify_sample, -new.verify_sample, _larger_is_looser),
+        ("defaults.confirm_within", _within(old), _within(new), _larger_is_looser),
         ("defaults.redact", {*old.redact}, {*new.redact}, _more_is_tighter),
         ("trusted_mcp_servers", {*old.trusted_mcp_servers}, {*new.trusted_mcp_servers}, _more_is_looser),
     ]
@@ -97,7 +93,11 @@ def _changes(
 def _text(setting: str, value: Any) -> str:
     special: dict[str, Callable[[Any], str]] = {
         "limits.cost_usd": lambda cost: f"{-cost:g}",
+        "limits.undo_usd": lambda cost: f"{-cost:g}",
+        "limits.visible_usd_per_second": lambda cost: f"{-cost:g}",
         "cache.scope": lambda scope: SCOPES[scope],
+        "verify_sample": lambda share: f"{-share:g}",
+        "defaults.speculation.verify_sample": lambda share: f"{-share:g}",
         "destinations": lambda several: "; ".join(map(_declared, several)) or "none",
         "predictors": lambda who: "anyone (writes: partial_call)" if who is None else _plain(who),
     }
@@ -134,6 +134,13 @@ def _more_is_tighter(old: Any, new: Any) -> str:
 
 def _differs(_old: Any, _new: Any) -> str:
     return "changed"
+
+
+def _asked(old: str, new: str) -> str:
+    """Without a version to ask for, what has changed outside is not noticed."""
+    if not new:
+        return "looser"
+    return "changed" if old else "tighter"
 
 
 def _destinations(old: tuple[Destinations, ...], new: tuple[Destinations, ...]) -> str:
@@ -194,11 +201,42 @@ def _verify(verify: Verify | None) -> str:
     return f"{verify.tool}({_mapping(verify.arguments)})" if verify is not None else ""
 
 
+def _version(plan: Plan) -> str:
+    # As it is written: where it cannot be asked, the verdicts differ.
+    written = pick(plan.entries, lambda entry: entry.version, lambda several: several[0])
+    if written is None:
+        return ""
+    return f"{written.tool}({_mapping(written.arguments or {})})"
+
+
+def _samples(old: Plan, new: Plan) -> tuple[float, float]:
+    """Of each its own; nothing where the difference is that of the defaults."""
+    mine, theirs = old.settings.verify_sample, new.settings.verify_sample
+    inherited = (mine, theirs) == (old.defaults.verify_sample, new.defaults.verify_sample)
+    return (0.0, 0.0) if inherited else (-mine, -theirs)
+
+
+def _show(settings: ToolSettings) -> tuple[str, ...]:
+    return tuple(f"{read.tool}({_mapping(read.arguments)})" for read in settings.show)
+
+
+def _within(defaults: Defaults) -> float:
+    return defaults.confirm_within or CONFIRM_WITHIN
+
+
+def _waits(old: Plan, new: Plan) -> tuple[float, float]:
+    """The same."""
+    mine, theirs = old.settings.confirm_within, new.settings.confirm_within
+    inherited = (mine, theirs) == (_within(old.defaults), _within(new.defaults))
+    return (0.0, 0.0) if inherited else (mine, theirs)
+
+
 def _patch(plan: Plan) -> str:
     patch = plan.patch
     if patch is None:
         return ""
-    return f"{patch.tool}({_mapping(patch.arguments)}) for {', '.join(sorted(patch.fields))}"
+    said = f"{patch.tool}({_mapping(patch.arguments)}) for {', '.join(sorted(patch.fields))}"
+    return f"{said} returns {patch.returns.source}" if patch.returns is not None else said
 
 
 def _mapping(arguments: Mapping[str, Any]) -> str:
@@ -213,15 +251,24 @@ def _ttl(plan: Plan) -> float:
 
 
 def _scope(plan: Plan) -> int:
-    def read(entry: Entry) -> str | None:
-        return entry.cache_scope
-
-    return SCOPES.index(pick(plan.entries, read, min) or "session")
+    return SCOPES.index(plan.settings.scope)
 
 
-def _limit(plan: Plan) -> float:
-    found = plan.settings.max_concurrent
-    return _FOREVER if found is None else found
+def _limits(old: ToolSettings, new: ToolSettings) -> Iterator[tuple[str, Any, Any, Order]]:
+    for name in ("max_concurrent", "max_branches", "max_per_minute"):
+        before, after = (
+            _FOREVER if value is None else value for value in (getattr(old, name), getattr(new, name))
+        )
+        yield f"limits.{name}", before, after, _larger_is_looser
+    prices = {"cost_usd": "cost_usd", "undo_usd": "undo_usd", "visible_usd": "visible_usd_per_second"}
+    for name, written in prices.items():
+        yield f"limits.{written}", -getattr(old, name), -getattr(new, name), _larger_is_looser
+
+
+def _budgets(old: Budgets, new: Budgets) -> Iterator[tuple[str, Any, Any, Order]]:
+    for item in dataclasses.fields(Budgets):
+        name = item.name
+        yield f"defaults.speculation.{name}", getattr(old, name), getattr(new, name), _larger_is_looser
 
 
 def _compensator_for(plan: Plan) -> frozenset[str]:

@@ -62,9 +62,15 @@ def unsure(subject: Subject) -> Found:
 def cached(subject: Subject) -> Found:
     """SF302: caches on what is not a read."""
     for site in subject.sites:
-        if site.part.cache is not None and _writes(subject, site):
-            message = "only the result of a read stays good for a while: remove `cache`"
-            yield subject.hit(site, "cache", message=message, key=True)
+        part = site.part
+        for word, written in (
+            ("cache", part.cache),
+            ("version", part.version),
+            ("verify_sample", part.verify_sample),
+        ):
+            if written is not None and _writes(subject, site):
+                message = f"only the result of a read stays good for a while: remove `{word}`"
+                yield subject.hit(site, word, message=message, key=True)
 
 
 def ignored(subject: Subject) -> Found:

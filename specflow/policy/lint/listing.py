@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from specflow.effects.kind import EffectClass
+from specflow.effects.tool import ToolSpec
 from specflow.policy.finding import near
+from specflow.policy.hints import says_it_writes
 from specflow.policy.lint.subject import Found, Hit, Subject
 from specflow.policy.lint.undo import sites_with_targets
 
@@ -19,7 +18,7 @@ def unlisted(subject: Subject) -> Found:
         if not subject.classed(tool.name):
             message = (
                 f"{tool.name!r} is not in the policy, so it never runs early: list it, for example "
-                f"`{tool.name}: {{effect: confirmation_required}}`"
+                f"`{_key(tool)}: {{effect: confirmation_required}}`"
             )
             yield Hit(subject.reads[0], ("tools",), message, key=True)
 
@@ -33,7 +32,7 @@ def nameless(subject: Subject) -> Found:
                 message = f"no entry is called {target!r}{near(target, spelled)}: list it under tools"
                 yield subject.hit(site, *where, "tool", message=message)
         return
-    names = [tool.name for tool in subject.tools]
+    names = [name for tool in subject.tools for name in tool.names]
     for site in subject.sites:
         if not any(entry.pattern == site.name for name in names for entry in subject.entries(name)):
             message = f"no registered tool is called {site.name!r}{near(site.name, names)}"
@@ -73,7 +72,7 @@ def contradicted(subject: Subject) -> Found:
                     f"mend one of them, or add `reviewed: {tool.schema_hash}`"
                 )
                 yield subject.hit(site, "effect", message=message)
-            elif effect is EffectClass.READ_ONLY and (hint := _says_it_writes(tool.hints)):
+            elif effect is EffectClass.READ_ONLY and (hint := says_it_writes(tool.hints)):
                 message = (
                     f"its server says {hint}: class it as a write, or, if the server is wrong, add "
                     f"`reviewed: {tool.schema_hash}`"
@@ -85,6 +84,7 @@ def contradicted(subject: Subject) -> Found:
             (("compensate", "tool"), part.compensate.tool if part.compensate else "", annotation.undo),
             (("verify", "tool"), part.verify.tool if part.verify else "", annotation.verify),
             (("idempotency_key",), part.idempotency_key or "", annotation.idempotency_key),
+            (("transaction",), part.transaction or "", annotation.transaction),
         ):
             if mine and theirs and mine != theirs:
                 message = f"the Python source says {theirs!r}: one of them is out of date"
@@ -104,8 +104,45 @@ def proposed(subject: Subject) -> Found:
             yield subject.hit(site, "status", message=message)
 
 
-def _says_it_writes(hints: Mapping[str, Any]) -> str:
-    if hints.get("readOnlyHint") is False:
-        return "readOnlyHint: false"
-    # Only a tool that is not read-only can be destructive; one that says both is not to be believed.
-    return "destructiveHint: true" if hints.get("destructiveHint") is True else ""
+def unasked(subject: Subject) -> Found:
+    """SF406: `confirm_within` where specflow asks nobody."""
+    for site in subject.sites:
+        part = site.part
+        if part.confirm_within is None or part.status == "proposed" or part.reviewed:
+            continue
+        asks = any(
+            rule.require is not None
+            and (rule.require.confirm == "ask" or rule.require.effect == "confirmation_required")
+            for rule in part.rules
+        )
+        calm = part.effect in {"read_only", "compensatable", "deny"}
+        if not asks and (part.confirm == "host" or calm):
+            who = "the application asks" if part.confirm == "host" else f"a {part.effect} tool asks nobody"
+            message = f"{who}, and that it may take so long says nothing: remove `confirm_within`"
+            yield subject.hit(site, "confirm_within", message=message, key=True)
+
+
+def unshown(subject: Subject) -> Found:
+    """SF407: what `show` names cannot be read for the question."""
+    for site in subject.sites:
+        if site.part.show:
+            for problem in subject.plan(site.name).no_show:
+                yield subject.hit(site, "show", message=problem, key=True)
+
+
+def by_name_alone(subject: Subject) -> Found:
+    """SF408: MCP servers that are trusted by their name, which says nothing about who answers to it."""
+    for read in subject.reads:
+        for index, part in enumerate((read.document.trusted_mcp_servers if read.document else None) or ()):
+            if isinstance(part, str):
+                message = (
+                    f"{part!r} is only a name, so none of its hints is believed: write "
+                    f'`{{name: {part}, at: "its URL or command", schemas: {{tool: schema hash}}}}`, '
+                    "as the reason `unlisted` in the verdict on a tool spells it out"
+                )
+                yield Hit(read, ("trusted_mcp_servers", index), message)
+
+
+def _key(tool: ToolSpec) -> str:
+    """As it is written in YAML."""
+    return tool.name if tool.origin is None else f'"{tool.origin}"'

@@ -17,6 +17,7 @@ _DERIVED = {
     "compensate": frozenset({"args", "result", "key"}),
     "before": frozenset({"args"}),
     "verify": frozenset({"args", "key"}),
+    "version": frozenset({"args"}),
 }
 """What arguments are taken from by identical name, where no `with` is written. A patch writes its own."""
 
@@ -47,6 +48,7 @@ def joined(subject: Subject) -> Iterator[Joined]:
             (("compensate", "before"), read),
             (("verify",), part.verify),
             (("patch",), part.patch),
+            (("version",), part.version),
         ):
             if written is not None:
                 tool, target = subject.tool(site.name), subject.tool(written.tool)
@@ -77,6 +79,7 @@ def unmapped(subject: Subject) -> Found:
 
 def astray(subject: Subject) -> Found:
     """SF206: mappings that give what is not taken, or take what is not there."""
+    yield from _returned(subject)
     for join in joined(subject):
         for name, expression in (join.mapping or {}).items():
             loc = (*join.where, "with", name)
@@ -93,6 +96,18 @@ def astray(subject: Subject) -> Found:
                 owner = join.target if path[0] == "result" else _owner(join, path)
                 if text := _missing(owner, path):
                     yield subject.hit(join.site, "compensate", "succeeded_when", message=text)
+
+
+def _returned(subject: Subject) -> Found:
+    """What a patched call returns, made of what is not there."""
+    for site in subject.sites:
+        patch = site.part.patch
+        if patch is not None and patch.returns is not None:
+            tool, target = subject.tool(site.name), subject.tool(patch.tool)
+            for path in sorted(patch.returns.paths):
+                owner, read = (target, ("result", *path[1:])) if path[0] == "patched" else (tool, path)
+                if text := _missing(owner, read):
+                    yield subject.hit(site, "patch", "returns", message=text)
 
 
 def mistyped(subject: Subject) -> Found:

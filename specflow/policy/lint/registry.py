@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from specflow.policy.finding import Finding, Severity
-from specflow.policy.lint import arguments, early, listing, mappings, rules, undo
+from specflow.policy.lint import (
+    arguments,
+    doubt,
+    early,
+    listing,
+    mappings,
+    patches,
+    rules,
+    transactions,
+    undo,
+    worth,
+)
 from specflow.policy.lint.subject import Found, Hit, Subject
 from specflow.policy.policy import Policy
 from specflow.policy.read_document import Read, dotted, place
@@ -46,6 +57,10 @@ CHECKS = (
     _check("SF210", _ERROR, "A compensator that is denied", undo.denied),
     _check("SF211", _ERROR, "A verifier that may write", undo.verifier),
     _check("SF212", _ERROR, "A read from before that never runs early", undo.read_late),
+    _check("SF213", _WARNING, "A patch that is never used", patches.unused),
+    _check("SF214", _WARNING, "A patch that answers something else", patches.answers),
+    _check("SF215", _WARNING, "A transaction that nobody opens or takes", transactions.unopened),
+    _check("SF216", _NOTE, "An undo that is not in a transaction", transactions.one_sided),
     _check("SF301", _WARNING, "An early write without a confidence of its own", early.unsure),
     _check("SF302", _WARNING, "A cache on what is not a read", early.cached),
     _check("SF303", _ERROR, "An ignored field that decides something", early.ignored),
@@ -53,11 +68,17 @@ CHECKS = (
     _check("SF305", _WARNING, "Destinations are missing", early.undeclared),
     _check("SF306", _ERROR, "A sub-agent that reaches a confirmation early", early.reached),
     _check("SF307", _NOTE, "A sub-agent that cannot be looked into", early.opaque),
+    _check("SF308", _WARNING, "An early call that can never pay", worth.unpayable),
+    _check("SF309", _NOTE, "A limit that is never reached", worth.unreachable),
+    _check("SF310", _WARNING, "An early write of which nobody could say whether it happened", doubt.untold),
     _check("SF401", _WARNING, "A tool that is not in the policy", listing.unlisted),
     _check("SF402", _ERROR, "A name that no tool has", listing.nameless),
     _check("SF403", _ERROR, "The schema changed after the review", listing.changed),
     _check("SF404", _ERROR, "The tool says otherwise", listing.contradicted),
     _check("SF405", _NOTE, "A proposal that nobody has reviewed", listing.proposed),
+    _check("SF406", _WARNING, "A time for an answer that nobody asks for", listing.unasked),
+    _check("SF407", _ERROR, "A read that cannot be shown", listing.unshown),
+    _check("SF408", _NOTE, "A server that is trusted by its name alone", listing.by_name_alone),
 )
 
 

@@ -61,7 +61,7 @@ class Subject:
 
     def entries(self, name: str) -> tuple[Entry, ...]:
         """Every entry that speaks about the name; a pattern is spoken about by itself."""
-        return self.policy.compiled.entries_for(name)
+        return self.policy.compiled.entries_for(name, self.tool(name))
 
     def plan(self, name: str) -> Plan:
         """What the policy makes of the tool, whether it is registered or not."""
@@ -73,7 +73,8 @@ class Subject:
 
     def classed(self, name: str) -> bool:
         """Whether anything says what the tool may do."""
-        return bool(self.entries(name)) or self.plan(name).annotation is not None
+        plan = self.plan(name)
+        return bool(self.entries(name)) or plan.annotation is not None or plan.hinted
 
     def early(self, name: str) -> bool:
         """Whether the policy means some call of the tool to run before the model has asked for it."""
@@ -81,7 +82,8 @@ class Subject:
         if effect.strictness >= EffectClass.CONFIRMATION_REQUIRED.strictness:
             return False
         usual = Speculate.NOW if effect is EffectClass.READ_ONLY else Speculate.HOLD
-        best = [loosest(entry, usual) for entry in self.entries(name)] or [usual]
+        said = [entry for entry in self.entries(name) if entry.has_opinion]
+        best = [loosest(entry, usual) for entry in said] or [usual]
         tool = self.tool(name)
         return all(word is Speculate.NOW for word in best) and not (tool and tool.injected)
 
@@ -95,7 +97,7 @@ class Subject:
 
 
 def loosest(entry: Entry, usual: Speculate) -> Speculate:
-    """The earliest that the entry lets a call run, where an entry without an opinion says `usual`."""
+    """The earliest that the entry lets a call run, where it says `usual` if it does not say when."""
     said = [entry.speculate or usual, *(rule.speculate for rule in entry.allows)]
     return min(said, key=lambda word: word.strictness)
 

@@ -85,7 +85,7 @@ def repeated(subject: Subject) -> Found:
             continue
         plan = subject.plan(written.tool)
         hints = plan.tool.hints if plan.tool is not None else {}
-        if plan.settings.idempotency_key or hints.get("idempotentHint") is True:
+        if plan.settings.idempotency_key or plan.settings.transaction or hints.get("idempotentHint") is True:
             continue
         arguments = written.with_ or {}
         roots = {root for expression in arguments.values() for root in expression.roots}
@@ -198,6 +198,7 @@ def sites_with_targets(subject: Subject) -> Iterator[tuple[Site, tuple[str, ...]
             (("compensate", "before"), part.compensate.before if part.compensate is not None else None),
             (("verify",), part.verify),
             (("patch",), part.patch),
+            (("version",), part.version),
         ):
             if written is not None:
                 yield site, where, written.tool

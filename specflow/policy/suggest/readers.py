@@ -12,7 +12,7 @@ from specflow.policy.lint.shape import fits, resolve, types_of
 from specflow.policy.suggest import lexicon
 from specflow.policy.suggest.docstring import result_text
 from specflow.policy.suggest.names import act
-from specflow.policy.suggest.subject import Subject, properties_of
+from specflow.policy.suggest.subject import Subject
 from specflow.policy.suggest.things import is_id_of, is_identifier, things_of
 from specflow.policy.suggest.undo import Before, dotted
 from specflow.policy.suggest.words import split_name
@@ -115,7 +115,7 @@ def _same(one: str, other: str, things: frozenset[str], *, exact: bool) -> bool:
 
 def _answer(reader: Subject, verb: str, *, exact: bool) -> _Answer | None:
     if reader.opaque_result:
-        return _wrapped(reader, verb, exact=exact)
+        return _words(reader, verb, exact=exact)
     if not reader.result:
         word = next(iter(split_name(result_text(reader.description[:20_000])[:200])), "")
         kind = _WORDS_OF_TYPES.get(word, "")
@@ -130,17 +130,11 @@ def _answer(reader: Subject, verb: str, *, exact: bool) -> _Answer | None:
     return "before", reader.result, ()
 
 
-def _wrapped(reader: Subject, verb: str, *, exact: bool) -> _Answer | None:
-    """What langchain-mcp-adapters returns: blocks of content and, beside them, what the schema describes."""
-    fields = properties_of(reader.result)
-    if set(fields) == {"result"}:
-        # So servers wrap what is no object.
-        return "before[1].structured_content.result", resolve(reader.result or {}, fields["result"]), ()
-    if fields:
-        return "before[1].structured_content", reader.result or {}, ()
+def _words(reader: Subject, verb: str, *, exact: bool) -> _Answer | None:
+    """What an MCP server answers that declares no result: text, as far as anybody knows."""
     if exact and verb == "read" and "content" in reader.description.lower():
         note = f"uncertain: the first block of text that {reader.name} answers is taken for the whole"
-        return "before[0][0].text", {"type": "string"}, (note,)
+        return "before", {"type": "string"}, (note,)
     return None
 
 

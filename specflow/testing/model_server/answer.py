@@ -51,14 +51,16 @@ def _whole(answer: Answer, request: SeenRequest, line: Line) -> Answered:
     if speech.ending is Ending.DIE:
         return Answered.DIED
     body = wire.encode(answer.envelope.completion(speech, reply.finish_reason))
-    return _end(request, Answered.FINISHED, line, head(HTTPStatus.OK, JSON, length=len(body)) + body)
+    return _end(
+        request, Answered.FINISHED, line, head(HTTPStatus.OK, JSON, length=len(body), last=line.last) + body
+    )
 
 
 def _stream(answer: Answer, request: SeenRequest, line: Line) -> Answered:
     reply, speech, timing = answer.reply, answer.speech, answer.timing
     if reply.error is not None and speech.ending is not Ending.ERROR:
         return _refuse(reply, reply.error, request, line)
-    line.send(head(HTTPStatus.OK, EVENT_STREAM, length=None))
+    line.send(head(HTTPStatus.OK, EVENT_STREAM, length=None, last=line.last))
     line.wait(request.arrived + timing.start)
     line.send(_chunked(wire.event(answer.envelope.chunk({"role": "assistant", "content": ""}))))
     said = 0
@@ -93,21 +95,24 @@ def _last(answer: Answer) -> Iterator[bytes]:
 
 def _refuse(reply: Reply, error: ScriptedError, request: SeenRequest, line: Line) -> Answered:
     line.wait(request.arrived + (reply.first_token or 0.0))
-    return _end(request, Answered.ERROR, line, refusal(error))
+    return _end(request, Answered.ERROR, line, refusal(error, last=line.last))
 
 
-def refusal(error: ScriptedError) -> bytes:
+def refusal(error: ScriptedError, *, last: bool) -> bytes:
     """A whole HTTP error answer."""
     body = wire.encode(error.body())
     extra = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:g}"}
-    return head(error.status, JSON, length=len(body), extra=extra) + body
+    return head(error.status, JSON, length=len(body), last=last, extra=extra) + body
 
 
-def head(status: int, kind: str, *, length: int | None, extra: dict[str, str] | None = None) -> bytes:
-    """Status line and headers; without a length the body is sent in chunks."""
+def head(
+    status: int, kind: str, *, length: int | None, last: bool, extra: dict[str, str] | None = None
+) -> bytes:
+    """Status line and headers; without a length the body is sent in chunks, `last` ends the connection."""
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Scripted"
     size = {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": str(length)}
-    headers = {"Content-Type": kind, "Cache-Control": "no-store", **size, **(extra or {})}
+    ending = {"Connection": "close"} if last else {}
+    headers = {"Content-Type": kind, "Cache-Control": "no-store", **size, **ending, **(extra or {})}
     lines = [f"HTTP/1.1 {int(status)} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 

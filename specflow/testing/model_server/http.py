@@ -44,8 +44,11 @@ class HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], brain: Brain, clock: Clock | None = None) -> None:
+    def __init__(
+        self, address: tuple[str, int], brain: Brain, clock: Clock | None = None, *, keep_alive: bool
+    ) -> None:
         self.brain = brain
+        self.keep_alive = keep_alive
         self.clock: Clock = clock or SystemClock()
         self.bell, self._ring = socket.socketpair()
         self._lock = threading.Lock()
@@ -136,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
             for name in self.server.brain.models()
         ]
         body = wire.encode({"object": "list", "data": models})
-        self._quietly(lambda: line.send(head(200, JSON, length=len(body)) + body))
+        self._quietly(lambda: line.send(head(200, JSON, length=len(body), last=line.last) + body))
 
     def do_POST(self) -> None:
         arrived = self.server.clock.monotonic()
@@ -171,11 +174,13 @@ class Handler(BaseHTTPRequestHandler):
         return data
 
     def _line(self) -> Line:
-        return Line(self.connection, self.server.bell, self.server.clock)
+        if not self.server.keep_alive:
+            self.close_connection = True
+        return Line(self.connection, self.server.bell, self.server.clock, last=self.close_connection)
 
     def _refuse(self, line: Line, status: int, message: str, code: str | None) -> None:
         error = ScriptedError(status=status, message=message, type="invalid_request_error", code=code)
-        self._quietly(lambda: line.send(refusal(error)))
+        self._quietly(lambda: line.send(refusal(error, last=line.last)))
 
     def _refuse_unread(self, line: Line, status: int, message: str) -> None:
         """Refuse a request whose body is not read, and let the client read the answer.

@@ -19,7 +19,9 @@ class ServerClosingError(Exception):
 class Line:
     """Waits on a client's socket and on `closing`, a socket that becomes readable when the server closes."""
 
-    def __init__(self, client: socket.socket, closing: socket.socket, clock: Clock) -> None:
+    def __init__(self, client: socket.socket, closing: socket.socket, clock: Clock, *, last: bool) -> None:
+        self.last = last
+        """Whether the connection ends with this answer."""
         self._client = client
         self._closing = closing
         self._clock = clock

@@ -30,6 +30,8 @@ class ModelServer:
     a second (None: no waiting), `first_token` seconds before the first one, `speed` divides all times,
     also those of replies (None: no waiting at all). `reasoning` says how reasoning travels: in
     `reasoning_content` ("field") or as `<think>` in the content ("inline"). `split` cuts texts into deltas.
+    Each answer ends its connection unless `keep_alive`: langchain-openai shares its HTTP clients by address
+    for the life of the process, and a connection kept in one outlives the event loop it belongs to.
 
     Use it as a context manager, or call `start` and `close`.
 
@@ -47,6 +49,7 @@ class ModelServer:
         speed: float | None = 1.0,
         reasoning: HttpShape = "field",
         split: Splitter = split_tokens,
+        keep_alive: bool = False,
         clock: Clock | None = None,
     ) -> None:
         if reasoning not in ("field", "inline"):
@@ -61,6 +64,7 @@ class ModelServer:
         self._reasoning = reasoning
         self._split = split
         self._port = port
+        self._keep_alive = keep_alive
         self._clock: Clock = clock or SystemClock()
         self._http: HttpServer | None = None
         self._lock = threading.Lock()
@@ -75,7 +79,8 @@ class ModelServer:
         """
         if self._http is None:
             try:
-                self._http = HttpServer(("127.0.0.1", self._port), self, self._clock)
+                address = ("127.0.0.1", self._port)
+                self._http = HttpServer(address, self, self._clock, keep_alive=self._keep_alive)
             except (OSError, OverflowError) as error:
                 raise ConfigurationError(
                     f"the model server cannot listen on port {self._port}: {error}",

@@ -48,8 +48,14 @@ PAIRS = [
     ("cache: {ttl: 10s}", "cache: {ttl: 11s}", "cache.ttl"),
     ("cache: {ttl: 10s, scope: session}", "cache: {ttl: 10s, scope: public}", "cache.scope"),
     ("cache: {ttl: 10s}", "timeout: 1s", "cache.ttl"),
+    ("verify_sample: 0.5", "verify_sample: 0.1", "verify_sample"),
+    ("version: {tool: v, with: {k: args.k}}", "timeout: 1s", "version"),
     ("limits: {max_concurrent: 2}", "limits: {max_concurrent: 3}", "limits.max_concurrent"),
     ("limits: {cost_usd: 2}", "limits: {cost_usd: 1}", "limits.cost_usd"),
+    ("limits: {max_branches: 2}", "limits: {max_branches: 3}", "limits.max_branches"),
+    ("limits: {max_per_minute: 2}", "timeout: 1s", "limits.max_per_minute"),
+    ("limits: {undo_usd: 2}", "limits: {undo_usd: 1}", "limits.undo_usd"),
+    ("limits: {visible_usd_per_second: 2}", "timeout: 1s", "limits.visible_usd_per_second"),
     ("timeout: 1s", "compensator_for: [x]", "compensator_for"),
 ]  # fmt: skip
 
@@ -67,7 +73,13 @@ CHANGED = [
     (UNDO % ", within: 1h", UNDO % ", within: 2h", "compensate"),
     ("verify: {tool: v, with: {k: key}}", "timeout: 1s", "verify"),
     ("patch: {tool: p, fields: [a], with: {a: args.a}}", "timeout: 1s", "patch"),
+    (
+        "patch: {tool: p, fields: [a], with: {a: args.a}}",
+        "patch: {tool: p, fields: [a], with: {a: args.a}, returns: result}",
+        "patch",
+    ),
     ("idempotency_key: k", "timeout: 1s", "idempotency_key"),
+    ("version: {tool: v, with: {k: args.k}}", "version: {tool: w, with: {k: args.k}}", "version"),
     ("match: {mode: normalised, ignore: [x]}", "match: {mode: normalised, ignore: [y]}", "match"),
     ("reads: ['a:1']", "reads: ['b:1']", "reads"),
     ("effect: read_only", "effect: read_only, predictors: [sniffer]", "predictors"),
@@ -95,6 +107,13 @@ TOPS = [
     ("", "defaults: {speculation: {min_confidence: 0.5}}", "defaults.speculation.min_confidence"),
     ("", "defaults: {speculation: {max_concurrent: 5}}", "defaults.speculation.max_concurrent"),
     ("", "defaults: {speculation: {max_wasted_usd: 1}}", "defaults.speculation.max_wasted_usd"),
+    ("", "defaults: {speculation: {usd_per_second: 1}}", "defaults.speculation.usd_per_second"),
+    ("", "defaults: {speculation: {max_branches: 65}}", "defaults.speculation.max_branches"),
+    ("", "defaults: {speculation: {max_depth: 6}}", "defaults.speculation.max_depth"),
+    ("defaults: {speculation: {max_result_bytes: 1}}", "", "defaults.speculation.max_result_bytes"),
+    ("defaults: {speculation: {max_per_minute: 6}}", "", "defaults.speculation.max_per_minute"),
+    ("defaults: {speculation: {verify_sample: 0.5}}", "", "defaults.speculation.verify_sample"),
+    ("", "defaults: {speculation: {max_wasted_share: 1}}", "defaults.speculation.max_wasted_share"),
 ]
 
 
@@ -112,6 +131,11 @@ def test_how_it_runs_early_does_not_matter_where_it_never_does() -> None:
 def test_a_report_tells_both_values() -> None:
     lines = "\n".join(compare(policy("cache: {ttl: 10s}"), policy("cache: {ttl: 20s}"), calls=1).lines())
     assert "LOOSER settings\n  t.cache.ttl: 10.0 -> 20.0" in lines
+    lines = "\n".join(compare(policy("verify_sample: 0.5"), policy("verify_sample: 0.1"), calls=1).lines())
+    assert "t.verify_sample: 0.5 -> 0.1" in lines
+    dear, cheap = (policy(f"limits: {{undo_usd: {cost}, visible_usd_per_second: {cost}}}") for cost in (2, 1))
+    lines = "\n".join(compare(dear, cheap, calls=1).lines())
+    assert "t.limits.undo_usd: 2 -> 1\n  t.limits.visible_usd_per_second: 2 -> 1" in lines
     lines = "\n".join(compare(policy("predictors: [draft]"), policy(UNDO % ""), calls=1).lines())
     assert "t.predictors: draft -> anyone" in lines
     assert "CHANGED settings: look at them\n  t.compensate: none -> undo(id: args.id)" in lines

@@ -27,6 +27,7 @@ tools:
       before: {tool: get_user, with: {user_id: args.user_id}}
       tool: set_address
       with: {user_id: args.user_id, street: before.address.street}
+      tolerates_missing: true
 """
 TEXT = {"type": "string"}
 ADDRESS = {
@@ -85,9 +86,15 @@ def test_an_undo_that_names_what_was_there_is_not_a_second_effect() -> None:
         "with: {user_id: args.user_id, street",
         "succeeded_when: before.x == 1\n      with: {user_id: args.user_id, street",
     )
-    assert [line.partition(":")[0] for line in found(delta, None)] == ["SF204 tools.set_address.compensate"]
-    retried = GOOD.replace("speculate: now", "speculate: now\n    retries: {max: 2}")
-    (line,) = found(retried, None)
+    delta = delta.replace("tolerates_missing: true", "tolerates_missing: false")
+    assert [line.partition(":")[0] for line in found(delta, None)] == [
+        "SF310 tools.set_address.speculate",
+        "SF204 tools.set_address.compensate",
+    ]
+    retried = GOOD.replace("tolerates_missing: true", "tolerates_missing: false").replace(
+        "speculate: now", "speculate: now\n    retries: {max: 2}"
+    )
+    (line,) = [item for item in found(retried, None) if "SF310" not in item]
     assert line.startswith("SF204 tools.set_address.compensate: set_address is retried 2 times")
 
 

@@ -70,7 +70,7 @@ def test_missing_compensators() -> None:
         )
         == []
     )
-    marked = Annotation(effect=EffectClass.COMPENSATABLE, undo="gone")
+    marked = Annotation(effect=EffectClass.COMPENSATABLE, undo="gone", transaction="db")
     early = "  a: {speculate: now, min_confidence: 0.9}\n"
     assert found(early, spec("a", annotation=marked)) == ["SF201 tools.a"]
     assert found("  a: {}\n", spec("a", annotation=marked)) == []
@@ -259,12 +259,11 @@ def test_redacted_fields() -> None:
 
 def test_confidence_of_early_writes() -> None:
     rule = "rules: [{id: r, when: args.x == 1, allow: {speculate: now}}]"
-    assert undo("with: {id: result.id}", entry=f"effect: compensatable, {rule}") == [
-        "SF301 tools.book.rules[0].allow"
-    ]
-    assert undo("with: {id: result.id}", entry=f"effect: compensatable, min_confidence: 0.9, {rule}") == []
+    tolerant = "with: {id: key}, tolerates_missing: true"
+    assert undo(tolerant, entry=f"effect: compensatable, {rule}") == ["SF301 tools.book.rules[0].allow"]
+    assert undo(tolerant, entry=f"effect: compensatable, min_confidence: 0.9, {rule}") == []
     assert undo("with: {id: result.id}", entry="effect: compensatable, speculate: hold") == []
-    marked = Annotation(effect=EffectClass.COMPENSATABLE, undo="cancel")
+    marked = Annotation(effect=EffectClass.COMPENSATABLE, undo="cancel", transaction="db")
     assert found(
         "  book: {speculate: now}\n" + CANCEL, spec("book", "id", annotation=marked), spec("cancel", "id")
     ) == ["SF301 tools.book.speculate"]
@@ -275,6 +274,10 @@ def test_caches_and_matches() -> None:
     assert found("  a: {cache: {ttl: 1s}}\n") == []
     assert found("  a: {cache: {ttl: 1s}}\n", writes) == ["SF302 tools.a.cache"]
     assert found("  a: {cache: {ttl: 1s}}\n", spec("a", annotation=READ)) == []
+    assert found("  a: {verify_sample: 0.1}\n", writes) == ["SF302 tools.a.verify_sample"]
+    version = "version: {tool: v, with: {}}"
+    told = found(f"  a: {{{version}}}\n  v: {{effect: read_only}}\n", writes, spec("v", annotation=READ))
+    assert told == ["SF302 tools.a.version"]
     assert found("  a: {effect: deny, match: {mode: normalised, ignore: [x]}}\n") == ["SF304 tools.a.match"]
     assert found("  a: {effect: deny, match: {mode: exact}}\n") == []
     assert found("  a: {effect: read_only, match: {ignore: [x]}}\n") == ["SF304 tools.a.match"]
@@ -446,3 +449,52 @@ def test_shapes() -> None:
     ]
     assert fits(frozenset({"integer"}), frozenset({"number"}))
     assert not fits(frozenset({"string"}), frozenset({"number"}))
+
+
+def test_what_a_patched_call_returns() -> None:
+    def tools(*answered: str) -> tuple[ToolSpec, ...]:
+        def result(*names: str) -> dict[str, Any]:
+            return {"type": "object", "properties": {n: {"type": "string"} for n in names}, "required": names}
+
+        return (
+            spec("book", "guest", result=result("id", "guest")),
+            spec("cancel", "id"),
+            spec("rename", "id", "guest", result=result(*answered)),
+        )
+
+    def patched(returns: str, *answered: str) -> list[str]:
+        patch = f"{{tool: rename, fields: [guest], with: {{id: result.id, guest: args.guest}}{returns}}}"
+        entry = f"effect: compensatable, patch: {patch}"
+        rename = CANCEL + "  rename: {effect: confirmation_required}\n"
+        return undo("with: {id: result.id}", *tools(*answered), entry=entry, cancel=rename)
+
+    assert patched("", "id", "guest") == []
+    assert patched("", "guest") == ["SF214 tools.book.patch"]
+    assert patched(", returns: 'patched.guest'", "guest") == []
+    wrong = "SF206 tools.book.patch.returns"
+    assert patched(", returns: 'patched.id'", "guest") == [wrong]
+    assert patched(", returns: 'result.nothing'", "guest") == [wrong]
+    assert patched(", returns: 'args.nothing'", "guest") == [wrong]
+
+
+def test_transactions_that_do_not_hold() -> None:
+    def found(entry: str, cancel: str = ", transaction: db") -> list[str]:
+        tools = (spec("book", "seat", db={}), spec("cancel", "seat", db={}))
+        known = f"  cancel: {{effect: confirmation_required, compensator_for: [book]{cancel}}}\n"
+        return undo("with: {seat: args.seat}", *tools, entry=entry, cancel=known)
+
+    assert found("effect: compensatable, transaction: db") == []
+    assert found("effect: compensatable, transaction: other") == ["SF215 tools.book.transaction"]
+    assert "SF215 tools.book.transaction" in found("effect: read_only, transaction: db")
+    assert "SF216 tools.book.transaction" in found("effect: compensatable, transaction: db", "")
+
+
+def test_how_long_an_answer_may_take_says_something_where_somebody_is_asked() -> None:
+    for entry, codes in (
+        ("effect: confirmation_required, confirm: ask", []),
+        ("effect: confirmation_required, confirm: host", ["SF406 tools.a.confirm_within"]),
+        ("effect: deny", ["SF406 tools.a.confirm_within"]),
+        ("effect: read_only, rules: [{id: r, when: 'args.x > 1', require: {confirm: ask}}]", []),
+    ):
+        more = found(f"  a: {{{entry}, confirm_within: 1h}}\n")
+        assert [code for code in more if code.startswith("SF406")] == codes, entry

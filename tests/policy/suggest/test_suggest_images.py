@@ -88,13 +88,9 @@ FOUND: list[tuple[tuple[Subject, ...], tuple[str, dict[str, str]] | None, str, d
     ((tool("set_user_name", "user_id", "name"), tool("get_user", "user_id", gives=schema("name")),
       tool("get_user_name", "user_id", gives=schema("name"))),
      ("get_user_name", {"user_id": "args.user_id"}), "set_user_name", {"user_id": "args.user_id", "name": "before.name"}),
-    # MCP: the structure stands beside the blocks of text; what is no object is wrapped by the server.
-    ((tool("write_file", "path", "content"), tool("read_file", "path", gives=schema("content"), opaque_result=True)),
-     ("read_file", {"path": "args.path"}), "write_file", {"path": "args.path", "content": "before[1].structured_content.content"}),
-    ((tool("set_level", schema(level={"type": "integer"})), tool("get_level", gives=schema(result={"type": "integer"}), opaque_result=True)),
-     ("get_level", {}), "set_level", {"level": "before[1].structured_content.result"}),
+    # MCP: a server that declares no result answers in words.
     ((tool("write_file", "path", "content"), tool("read_file", "path", told="The contents of a file.", opaque_result=True)),
-     ("read_file", {"path": "args.path"}), "write_file", {"path": "args.path", "content": "before[0][0].text"}),
+     ("read_file", {"path": "args.path"}), "write_file", {"path": "args.path", "content": "before"}),
     ((tool("move_file", "source", "destination", told="If the destination exists, it fails."),),
      None, "move_file", {"source": "args.destination", "destination": "args.source"}),
     ((tool("rename_branch", "repo_id", "old_name", "new_name"),),

@@ -81,7 +81,7 @@ def _flag(thing: str) -> list[Undo]:
 
 def _content() -> list[Undo]:
     """ "previous content": of two tools that read a file whole, either may tell it."""
-    content = {"path": "args.path", "content": "before[1].structured_content.content"}
+    content = {"path": "args.path", "content": "before.content"}
     return [
         Undo(tool="write_file", arguments=content, before=(reader, {"path": "args.path"}))
         for reader in ("read_file", "read_text_file")
@@ -263,7 +263,7 @@ def _with_interface(subject: Subject, suite: str) -> Subject:
     }
     return replace(
         subject, parameters={"type": "object", "properties": typed, "required": required},
-        result=result if fields else None, opaque_result=True,
+        result=result if fields else None, opaque_result=not fields,
     )  # fmt: skip
 
 

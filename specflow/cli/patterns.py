@@ -1,0 +1,102 @@
+"""`specflow patterns`: what conversations have taught, trained from recorded runs and shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from specflow.errors import ConfigurationError
+
+app = typer.Typer(help="What earlier conversations teach about the next call.", no_args_is_help=True)
+
+
+@app.command(epilog="Example: specflow patterns train runs.jsonl --policy p.yaml -o patterns.json")
+def train(
+    traces: Annotated[list[Path], typer.Argument(help="Recorded runs: .jsonl or .jsonl.xz files.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    policy: Annotated[
+        list[Path] | None, typer.Option("--policy", help="Says which tools are reads; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Learn from recorded runs which call follows which, and where arguments come from.
+
+    The file holds paths, shapes and weights, and no value of any conversation. Without a policy the tools
+    whose names say that they read are taken for reads.
+    """
+    from specflow.cli.replay_runs import progress, wanted
+    from specflow.policy.load import load
+    from specflow.prediction.history.lesson import train as learn
+    from specflow.prediction.history.predictor import reading
+    from specflow.replay.lessons import early_by, lesson_of
+
+    early: dict[str, bool] = {}
+    with progress() as tell:
+        lessons = []
+        for file, run in wanted(traces, "", 1_000_000):
+            lesson = lesson_of(run, place=f"{file}:{run.number}")
+            lessons.append(lesson)
+            if not all(spec.name in early for spec in lesson.tools):
+                tools = lesson.tools
+                early.update(early_by(load(policy, tools=tools), tools) if policy else reading(tools))
+        if not lessons:
+            raise ConfigurationError("there is no run to learn from", hint="check the files")
+        patterns = learn(
+            lessons,
+            early=lambda name: early.get(name, False),
+            tell=tell,
+        )
+    try:
+        patterns.save(output)
+    except OSError as error:
+        raise ConfigurationError(f"{output}: cannot be written: {error.strerror or error}") from error
+    steps = patterns.tables.steps
+    if as_json:
+        typer.echo(json.dumps({"file": str(output), "runs": len(lessons), "steps": steps}))
+    else:
+        typer.echo(f"{output}: learned from {len(lessons)} runs, {steps} steps")
+
+
+@app.command(epilog="Example: specflow patterns show patterns.json --tool get_order_details")
+def show(
+    file: Annotated[Path, typer.Argument(help="A file of patterns.")],
+    tool: Annotated[str, typer.Option("--tool", help="Only this tool.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show where the arguments of each tool came from: parameter, path, how often, and which share.
+
+    The share is of the calls at whose time the path had values at all. A path is `TOOL:$.where` for results,
+    `arg:TOOL.PARAMETER` for earlier arguments, `user~LOOKS` and `model~LOOKS` for what was said.
+    """
+    from specflow.prediction.history.patterns import Patterns
+
+    patterns = Patterns.load(file)
+    flows = [flow for flow in patterns.flows() if not tool or flow.tool == tool]
+    rows = [
+        {
+            "tool": flow.tool,
+            "parameter": flow.parameter,
+            "path": flow.path,
+            "count": flow.count,
+            "share": round(flow.count / flow.calls, 4),
+        }
+        for flow in flows
+    ]
+    if as_json:
+        found = {
+            "conversations": patterns.tables.conversations,
+            "steps": patterns.tables.steps,
+            "flows": rows,
+        }
+        typer.echo(json.dumps(found, indent=2))
+        return
+    typer.echo(f"{patterns.tables.conversations} conversations, {patterns.tables.steps} steps")
+    if not rows:
+        typer.echo("no call with arguments was learned" + (f" of {tool}" if tool else ""))
+    for (flow, row), before in zip(zip(flows, rows, strict=True), [None, *flows], strict=False):
+        if before is None or (before.tool, before.parameter) != (flow.tool, flow.parameter):
+            typer.echo(f"\n{flow.tool}({flow.parameter})")
+        typer.echo(f"  {row['share']:>6.1%}  {flow.count:>5}  {flow.path}")

@@ -1,0 +1,54 @@
+"""What a replay plays: the variants that were asked for, over all runs, until somebody interrupts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from specflow.cli.replay_runs import progress
+
+if TYPE_CHECKING:
+    from specflow.replay.cast import Placed
+    from specflow.replay.variant import Variant
+    from specflow.replay.variants import Replays
+
+
+def variants_of(
+    names: Sequence[str], takes: str, sweeps: Sequence[str], shuffle: int | None
+) -> list[Variant]:
+    """What is replayed: first what counts, then the rows of the sweeps, then the shuffled words.
+
+    Raises:
+        ConfigurationError: a latency or a sweep means nothing.
+    """
+    from specflow.replay.latency import latency
+    from specflow.replay.variant import Variant, swept
+
+    latency(takes)  # said before the first run is read
+    main = Variant(predictors=tuple(names), takes=takes)
+    mixed = [] if shuffle is None else [replace(main, shuffle=shuffle)]
+    return [main, *swept(main, sweeps), *mixed]
+
+
+def played(replays: Replays, runs: Iterable[Placed], more: Iterable[Placed]) -> bool:
+    """Replay the runs, and say on a terminal how far it has come. False: it was interrupted.
+
+    Raises:
+        RecordingError: a run cannot be used.
+    """
+    from specflow.replay.cast import HISTORY, casts
+
+    names = replays.variants[0].predictors
+    with progress() as tell:
+        try:
+            if HISTORY in names:
+                runs = list(runs)  # it learns from all of them first
+            known = len(runs) if isinstance(runs, list) else None
+            cast = casts(runs, more, names=names, judge_for=replays.judge_for, tell=tell)
+            for done, ((file, run), who) in enumerate(cast):
+                tell(f"replaying {run.model}, task {run.task_id}", done, known)
+                replays.add(run, who, place=f"{file}:{run.number}")
+        except KeyboardInterrupt:
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""DECLARED: workflows as steps whose references to each other are the data flow."""

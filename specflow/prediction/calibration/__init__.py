@@ -1,0 +1,1 @@
+"""What a predictor's word is worth: probabilities from how its earlier guesses turned out."""

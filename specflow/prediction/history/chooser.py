@@ -1,0 +1,86 @@
+"""One softmax over the reply, the calls of the pool, and for each tool a call that is not in the pool."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from specflow.prediction.history.calls import of_calls
+from specflow.prediction.history.dialogue import Args, Dialogue
+from specflow.prediction.history.keys import Key
+from specflow.prediction.history.pool import pool
+from specflow.prediction.history.remembered import WordTraits
+from specflow.prediction.history.tables import REPLY, Tables
+from specflow.prediction.history.traits import log_step, of_situation, of_tool, of_words
+
+Worthy = Callable[[str, float], bool]
+"""Whether a tool's calls are looked at, by its name and the chance that it comes next."""
+
+
+@dataclass(slots=True)
+class Options:
+    """What may come next. `names[i]` is the tool (or the reply) of option i, `args[i]` its arguments, or
+    None for the reply and for calls that are not in the pool; `keys[i]` what speaks for it. `skipped` are
+    the tools whose calls were not looked at.
+    """
+
+    situation: list[str]
+    words: WordTraits
+    names: list[str] = field(default_factory=list)
+    args: list[Args | None] = field(default_factory=list)
+    keys: list[list[Key]] = field(default_factory=list)
+    skipped: set[str] = field(default_factory=set)
+
+    def add(self, name: str, args: Args | None, keys: list[Key]) -> None:
+        self.names.append(name)
+        self.args.append(args)
+        self.keys.append(keys)
+
+    def place_of(self, tool: str, args: Args | None) -> int:
+        """Which option a call is; -1 if it is none of them."""
+        other = -1
+        for at, name in enumerate(self.names):
+            if name == tool:
+                if self.args[at] == args:
+                    return at
+                if self.args[at] is None:
+                    other = at
+        return other
+
+
+def options(
+    tables: Tables,
+    dialogue: Dialogue,
+    tools: Iterable[str],
+    early: Callable[[str], bool],
+    worth: Callable[[Options], Worthy] = lambda _options: lambda _name, _chance: True,
+) -> Options:
+    """The reply, likely calls of the tools that may be called early, and one for each tool's other calls.
+
+    `worth` is shown the situation first, and says which tools' calls are looked at.
+    """
+    found = Options(of_situation(dialogue), of_words(dialogue))
+    worthy = worth(found)
+    chances = tables.next_names(dialogue)
+    found.add(REPLY, None, [("reply", log_step(chances.get(REPLY, 0.0)))])
+    for tool in tools:
+        chance = chances.get(tool, 0.0)
+        looked_at = early(tool) and worthy(tool, chance)
+        if not looked_at and early(tool):
+            found.skipped.add(tool)
+        pooled = pool(tables, dialogue, tool) if looked_at else []
+        shared = of_tool(dialogue, tool, pooled, chance)
+        whole: Key = ("tool", *shared)
+        for one, keys in zip(pooled, of_calls(dialogue, tool, pooled), strict=True):
+            keys.append(whole)
+            found.add(tool, one.args, keys)
+        found.add(tool, None, [("other", *shared, min(3, len(pooled)))])
+    return found
+
+
+def softmax(scores: Sequence[float]) -> list[float]:
+    top = max(scores)
+    powers = [math.exp(score - top) for score in scores]
+    total = sum(powers)
+    return [power / total for power in powers]

@@ -1,0 +1,207 @@
+"""A conversation as the history predictor knows it: brought up to date by each new message alone."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from specflow.prediction.history.mentions import mentions_in
+from specflow.prediction.history.remembered import Look, WordTraits
+from specflow.prediction.history.results import values_in
+from specflow.prediction.history.seen import MAX_VALUE, Record, Seen, text_of
+from specflow.prediction.history.words import all_words, places_of, plain_words
+from specflow.prediction.predictor import HistoryItem, PastCall
+
+START, USER = "^", "user"
+MAX_EVENTS = 8
+MAX_PLACES = 600
+MAX_KNOWN = 5_000
+MAX_AT = 80
+MAX_RECORDS = 60
+_YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)-\d\d-\d\d(?!\d)")
+
+Args = tuple[tuple[str, str], ...]
+"""The arguments of a call: name and text of the value, sorted by name."""
+
+
+@dataclass(slots=True)
+class Sight:
+    """When a value was first and last seen (in messages), how often, and in which records."""
+
+    first: int
+    last: int
+    times: int = 0
+    records: list[Record] = field(default_factory=list)
+
+
+class Dialogue:
+    """Values by path, and what has happened. Grows with `take`; nothing is ever looked through again."""
+
+    def __init__(
+        self,
+        *,
+        cues: frozenset[str] = frozenset(),
+        year: int | None = None,
+        agent: str = "",
+    ) -> None:
+        self.agent = agent
+        self._cues = cues
+        self.step = 0
+        self.at: dict[str, dict[str, int]] = {}
+        self.known: dict[str, Sight] = {}
+        self.records: dict[str, list[Record]] = {}
+        self.used: dict[tuple[str, str], dict[str, int]] = {}
+        self.calls: dict[str, list[Args]] = {}
+        self.made: dict[tuple[str, Args], int] = {}
+        self.times: Counter[tuple[str, Args]] = Counter()
+        self.rounds: list[list[tuple[str, Args]]] = [[]]
+        self.events: list[str] = [START]
+        self.counted: set[str] = set()
+        self.called: Counter[str] = Counter()
+        self.since = 0
+        self.users = 0
+        self.failed = False
+        self.result_size = 0
+        self.user_text = ""
+        self.user_values: frozenset[str] = frozenset()
+        self.all_user_values: set[str] = set()
+        self.model_values: frozenset[str] = frozenset()
+        self.user_words: frozenset[str] = frozenset()
+        self.user_said: tuple[str, ...] = ()
+        self.user_places: dict[str, int] = {}
+        self.model_text = ""
+        self.model_words: frozenset[str] = frozenset()
+        self.model_said: tuple[str, ...] = ()
+        self.all_user_text = ""
+        self.all_user_words: set[str] = set()
+        self.found_words: set[str] = set()
+        self.looks: dict[str, Look] = {}
+        self.word_traits: dict[str, WordTraits] = {}
+        self.heard_words: frozenset[str] = frozenset()
+        self._usual_year = year
+        self._years: Counter[int] = Counter()
+        self._year = year
+
+    def take(self, item: HistoryItem) -> None:
+        """The next message. Costs time by its own length only."""
+        if item.call is not None:
+            self.step += 1
+            self._call(item.call)
+        elif item.text and item.role in {"user", "assistant"}:
+            self.step += 1
+            (self._user if item.role == "user" else self._model)(item.text)
+            self.heard_words = frozenset(self.all_user_words | self.model_words)
+            self.looks.clear()
+            self.word_traits.clear()
+        elif item.text:
+            self._dates(item.text)
+
+    def _user(self, text: str) -> None:
+        self.user_text = text.lower()
+        self.user_words = plain_words(text)
+        self.user_said = all_words(text)
+        self.user_places = places_of(self.user_said)
+        self.all_user_text = f"{self.all_user_text}\n{self.user_text}"[-40_000:]
+        self.all_user_words |= self.user_words
+        self.found_words.clear()
+        self.rounds.append([])
+        del self.rounds[:-3]
+        self._event(USER)
+        self.since = 0
+        self.users += 1
+        self.failed = False
+        found = mentions_in("user", text, year=self._dates(text))
+        self.user_values = frozenset(seen.value for seen in found)
+        self.all_user_values |= self.user_values
+        self._see_all(found)
+
+    def _model(self, text: str) -> None:
+        self.model_text = text.lower()
+        self.model_words = plain_words(text)
+        self.model_said = all_words(text)
+        found = mentions_in("model", text, year=self._dates(text))
+        self.model_values = frozenset(seen.value for seen in found)
+        self._see_all(found)
+
+    def _call(self, call: PastCall) -> None:
+        args = args_of(call.args)
+        self.failed = call.failed or call.result.startswith("Error")
+        self._event(f"{call.tool}!" if self.failed else call.tool)
+        self.called[call.tool] += 1
+        self.since += 1
+        self.result_size = len(call.result)
+        record = Record(fields={f"arg:{call.tool}.{name}": value for name, value in args})
+        for name, value in args:
+            if len(value) <= MAX_VALUE:
+                self.used.setdefault((call.tool, name), {})[value] = self.step
+                self._see(Seen(f"arg:{call.tool}.{name}", value, record))
+        self.calls.setdefault(call.tool, []).append(args)
+        self.made[call.tool, args] = self.step
+        self.times[call.tool, args] += 1
+        self.rounds[-1].append((call.tool, args))
+        self._dates(call.result[:20_000])
+        for seen in values_in(call.tool, call.result):
+            self._see(seen)
+            if seen.record is not None and self.since <= 40:
+                self.found_words |= seen.record.words & self.user_words
+
+    def _event(self, name: str) -> None:
+        self.events.append(name)
+        del self.events[:-MAX_EVENTS]
+
+    def _dates(self, text: str) -> int | None:
+        """The year that this conversation is about: the latest that was named more than once, or at all."""
+        usual = self._usual_year
+        # Births are mentioned, too.
+        years = [y for y in map(int, _YEAR.findall(text)) if usual is None or abs(y - usual) < 3]
+        if years:
+            self._years.update(years)
+            often = [year for year, count in self._years.items() if count > 1]
+            self._year = max(often or self._years)
+        return self._year
+
+    def _see_all(self, values: tuple[Seen, ...]) -> None:
+        for seen in values:
+            if not seen.cue or seen.cue in self._cues:
+                self._see(seen)
+
+    def _see(self, seen: Seen) -> None:
+        value = seen.value
+        sight = self.known.get(value)
+        if sight is None:
+            if len(self.known) >= MAX_KNOWN:
+                return
+            sight = self.known[value] = Sight(first=self.step, last=self.step)
+        sight.last = self.step
+        sight.times += 1
+        if seen.record is not None and (not sight.records or sight.records[-1] is not seen.record):
+            sight.records.append(seen.record)
+            del sight.records[:-MAX_RECORDS]
+        place = self.at.get(seen.path)
+        if place is None:
+            if len(self.at) >= MAX_PLACES:
+                return
+            place = self.at[seen.path] = {}
+            self.records[seen.path] = []
+        elif value in place:
+            del place[value]
+        elif len(place) >= MAX_AT:
+            del place[next(iter(place))]
+        place[value] = self.step
+        if seen.record is not None:
+            records = self.records[seen.path]
+            records.append(seen.record)
+            del records[:-MAX_RECORDS]
+
+    def unused(self, tool: str, parameter: str, path: str) -> Iterator[str]:
+        """The values on a path that the tool was not called with yet, in the order in which they came up."""
+        used = self.used.get((tool, parameter), {})
+        return (value for value in self.at.get(path, ()) if value not in used)
+
+
+def args_of(args: Mapping[str, Any]) -> Args:
+    """Arguments as the predictor compares them."""
+    return tuple(sorted((name, text_of(value)) for name, value in args.items()))

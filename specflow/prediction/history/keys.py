@@ -1,0 +1,93 @@
+"""Traits in blocks: what is the same for many calls is named, and looked up, once.
+
+A key is the kind of a block and the few small numbers that its traits are made of. `traits_of` spells the
+traits out, which is needed only when a key comes up for the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Key = tuple[Any, ...]
+"""The kind of a block, and its fields."""
+
+
+def traits_of(key: Key) -> list[str]:
+    """The names of the traits in a block."""
+    return _SPELLED[key[0]](*key[1:])
+
+
+def _tool(chance: int, times: int, just: bool, unused: int) -> list[str]:
+    return [f"chance={chance}", f"times={times}", f"just={just}", f"unused={unused}"]
+
+
+def _other(chance: int, times: int, just: bool, unused: int, pooled: int) -> list[str]:
+    return [*(f"{trait}&other" for trait in _tool(chance, times, just, unused)), f"other={pooled}"]
+
+
+def _again(again: int, last: str, first: int, rank: int) -> list[str]:
+    return ["call", f"rank={rank}", f"again={again}&e1={last}", f"first={first}&again={again}&e1={last}"]
+
+
+def _user(user: int, fu: bool, again: int, first: int) -> list[str]:
+    return [f"again={again}&user={user}&fu={fu}", f"user={user}&fu={fu}&again={again}&first={first}"]
+
+
+def _all(user: int, everywhere: int, model: int, again: int) -> list[str]:
+    return [f"user={user}&all={everywhere}&model={model}", f"all={everywhere}&again={again}"]
+
+
+def _place(order: int, tail: int, after: bool, again: int, just: bool) -> list[str]:
+    return [
+        f"order={order}&again={again}",
+        f"tail={tail}&again={again}",
+        f"next={after}&again={again}&just={just}",
+    ]
+
+
+def _fits(now: int, ever: int, again: bool, fu: bool) -> list[str]:
+    return [
+        f"now={now}&ever={ever}",
+        f"now={now}&again={again}&fu={fu}",
+        f"ever={ever}&again={again}&fu={fu}",
+    ]
+
+
+def _said(title: int, said: int, order: int, again: bool, fu: bool) -> list[str]:
+    return [
+        f"title={title}&again={again}",
+        f"title={title}&said={said}&fu={fu}",
+        f"said={said}&order={order}",
+    ]
+
+
+def _made(joined: int, used: int, of: int, only: bool) -> list[str]:
+    return [f"joined={joined}&of={of}", f"used={used}&of={of}", f"only={only}"]
+
+
+def _ago(ago: int, fu: bool, begun: bool, parallel: bool, again: int) -> list[str]:
+    return [f"ago={ago}&fu={fu}", f"begun={begun}&fu={fu}", f"parallel={parallel}&again={again}"]
+
+
+_SPELLED: dict[str, Callable[..., list[str]]] = {
+    "reply": lambda chance: [f"chance={chance}"],
+    "tool": _tool,
+    "other": _other,
+    "again": _again,
+    "prior": lambda prior, gap: [f"prior={prior}", f"gap={gap}"],
+    "user": _user,
+    "all": _all,
+    "ages": lambda newest, oldest: [f"ages={newest}{oldest}"],
+    "place": _place,
+    "fresh": lambda fresh, of, last: [f"fresh={fresh}&of={of}", f"fresh={fresh}&e1={last}"],
+    "fits": _fits,
+    "fitm": lambda fit, fu: [f"fitm={fit}&fu={fu}"],
+    "said": _said,
+    "made": _made,
+    "total": lambda total, again, first: [f"total={total}&again={again}&first={first}"],
+    "via": lambda name, path: [f"via={name}<{path}"],
+    "turn": lambda turn, of, back, just: [f"turn={turn}&of={of}", f"turnback={back}&just={just}"],
+    "changed": lambda changed, just: [f"changed={changed}&just={just}"],
+    "ago": _ago,
+}

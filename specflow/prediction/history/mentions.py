@@ -1,0 +1,116 @@
+"""The values that a person or the model mentions in a text, by what they look like and what stands before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+from specflow.prediction.history.places import codes_of
+from specflow.prediction.history.seen import MAX_VALUE, Record, Seen
+from specflow.prediction.language import ROLE_OF
+from specflow.prediction.values import Value, ValueKind, find_values
+from specflow.prediction.vocabulary import shape
+from specflow.prediction.words import Token, stem, tokens
+
+MAX_TEXT = 20_000
+_BARE = re.compile(r"[A-Z]{1,3}\d{4,}")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
+
+
+def mentions_in(who: str, text: str, *, year: int | None) -> tuple[Seen, ...]:
+    """The values that `who` (user or assistant) mentions, in order. `year` is for dates that have none."""
+    return _mentions(who, text[:MAX_TEXT], year)
+
+
+@lru_cache(maxsize=512)
+def _mentions(who: str, text: str, year: int | None) -> tuple[Seen, ...]:
+    found: list[Seen] = []
+    stops: list[str] = []
+    for sentence in _SENTENCE.split(text):
+        words = tokens(sentence)
+        for value in find_values(words, year=year):
+            if len(value.text) <= MAX_VALUE:
+                found.extend(_as_seen(who, value))
+        for code, role in _stops(words):
+            found.append(Seen(f"{who}~place", code))
+            if role:
+                found.append(Seen(f"{who}~place.{role}", code))
+            stops.append(code)
+    ends = {seen.path: seen for seen in found if seen.path.endswith(("~place.from", "~place.to"))}
+    if len(ends) == 2:
+        record = Record(fields={path: seen.value for path, seen in ends.items()})
+        found.extend(Seen(path, value, record) for path, value in record.fields.items())
+    for origin, target in pairwise(stops):
+        if origin != target:
+            record = Record(fields={f"{who}~first": origin, f"{who}~second": target})
+            found.extend(Seen(path, code, record) for path, code in record.fields.items())
+    return tuple(found)
+
+
+def _as_seen(who: str, value: Value) -> Iterator[Seen]:
+    around = value.cues
+    cues = sorted({*around.near, stem(around.key)} - {""})
+    if value.kind is ValueKind.NAME:
+        yield Seen(f"{who}~name", value.text)
+        parts = value.text.split()
+        if len(parts) == 1:
+            yield from _called(f"{who}~name.single", parts[0], cues)
+            return
+        for cue in ("", *cues):
+            ends = {
+                f"{who}~name.first@{cue}": parts[0],
+                f"{who}~name.last@{cue}": parts[-1],
+            }
+            record = Record(fields=ends)
+            yield from (Seen(path, part, record, cue) for path, part in ends.items())
+        return
+    path = f"{who}~date" if value.kind is ValueKind.DATE else f"{who}~{outline(value.text)}"
+    yield from _called(path, value.text, cues)
+    if _BARE.fullmatch(value.text):
+        # People leave the sign of a number out that the service wants.
+        yield Seen(f"{who}~#{outline(value.text)}", f"#{value.text}")
+    if value.kind is ValueKind.DATE and around.role:
+        yield Seen(f"{path}.{around.role}", value.text)
+
+
+def _called(path: str, text: str, cues: Sequence[str]) -> Iterator[Seen]:
+    yield Seen(path, text)
+    yield from (Seen(f"{path}@{cue}", text, cue=cue) for cue in cues)
+
+
+def outline(text: str) -> str:
+    """What an identifier looks like, for paths; long codes look alike with and without digits."""
+    if "@" in text:
+        return "@"
+    found = shape(text)[:24]
+    return f"X{found[1:]}" if found[0] == "A" and found[1:].isdigit() and int(found[1:]) > 4 else found
+
+
+def _stops(words: Sequence[Token]) -> Iterator[tuple[str, str]]:
+    """Codes of the places named, each with `from` or `to` where that stands before it."""
+    at = 0
+    while at < len(words):
+        codes, taken = _place(words, at)
+        role = next(
+            (ROLE_OF[word.low] for word in words[max(0, at - 1) : at] if word.low in ROLE_OF),
+            "",
+        )
+        for code in codes:
+            yield code, role
+        at += taken
+    return
+
+
+def _place(words: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:
+    for length in (3, 2, 1):
+        part = words[at : at + length]
+        if len(part) == length and part[0].text[:1].isupper():
+            codes = codes_of(" ".join(word.low for word in part))
+            if codes:
+                return codes, length
+    text = words[at].text
+    if len(text) == 3 and text.isascii() and text.isalpha() and text.isupper() and codes_of(text.lower()):
+        return (text,), 1
+    return (), 1

@@ -1,0 +1,242 @@
+"""Learned patterns: counts and weights, kept in a file that holds no value of any conversation."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from specflow.effects.call import digest
+from specflow.effects.registry import ToolRegistry
+from specflow.errors import AuthorError
+from specflow.prediction.calibration.stages import Stages
+from specflow.prediction.history.chooser import Options, Worthy, options, softmax
+from specflow.prediction.history.dialogue import Args, Dialogue
+from specflow.prediction.history.tables import Tables
+from specflow.prediction.history.weights import Weights
+from specflow.prediction.words import name_words, stem
+
+VERSION = 1
+KIND = "specflow-patterns"
+FAR = 7.0
+"""Calls of tools that the situation alone makes so much less likely than another are not looked at (nats)."""
+
+CHANCES, RAREST = 0.6, 1e-4
+"""What the logarithm of the chance to come next counts in that, and which chance is the least."""
+
+LEAST = 3
+"""Conversations that a path must have come up in to be written: keys of one alone may be somebody's data."""
+
+
+class PatternsError(AuthorError):
+    """A file of patterns that cannot be read."""
+
+    code = "patterns"
+
+
+@dataclass(slots=True)
+class Chance:
+    """A call and the probability that it comes next."""
+
+    tool: str
+    args: Args
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """`parameter` of `tool` was filled from `path` in `count` of the `calls` where that path had values."""
+
+    tool: str
+    parameter: str
+    path: str
+    count: int
+    calls: int
+
+
+@dataclass
+class Patterns:
+    """`tools` has the schema hashes that each tool was learned with: patterns hold for these alone.
+
+    `sharpness` is what scores are divided by, for each set of tools, and (empty) for any other; `stages`
+    what the probabilities have been worth since.
+    """
+
+    tables: Tables = field(default_factory=Tables)
+    weights: Weights = field(default_factory=Weights)
+    tools: dict[str, list[str]] = field(default_factory=dict)
+    sharpness: dict[str, float] = field(default_factory=dict)
+    stages: Stages = field(default_factory=Stages)
+
+    def dialogue(self, tools: ToolRegistry, agent: str = "") -> Dialogue:
+        """A new conversation, to be told of each message."""
+        return Dialogue(cues=cues_of(tools), year=self.tables.year, agent=agent)
+
+    def consider(self, dialogue: Dialogue, tools: ToolRegistry, early: Callable[[str], bool]) -> Considered:
+        """What may come next in the conversation, with probabilities."""
+        situation: dict[str, float] = {}
+
+        def worth(found: Options) -> Worthy:
+            situation.update(self.weights.situation(found))
+            least = max(situation.values(), default=0.0) - FAR
+            return lambda name, chance: (
+                situation.get(name, 0.0) + CHANCES * math.log(chance + RAREST) >= least
+            )
+
+        names = [spec.name for spec in tools]
+        found = options(self.tables, dialogue, names, early, worth)
+        sharpness = self.sharpness.get(kit_of(tools)) or self.sharpness.get("") or 1.0
+        compiled = self.weights.compile(found)
+        scores = [score / sharpness for score in self.weights.scores(compiled, situation)]
+        return Considered(found, softmax(scores), names, early)
+
+    def learn(self, dialogue: Dialogue, considered: Considered, tool: str, args: Args | None) -> None:
+        """The model did this, in the situation that was considered and has not changed since."""
+        found = considered.options
+        right = found.place_of(tool, args)
+        if tool in found.skipped:
+            # Its calls were not looked at: now they are.
+            found = options(self.tables, dialogue, considered.tools, considered.early)
+            right = found.place_of(tool, args)
+        if right >= 0:
+            self.weights.learn(self.weights.compile(found), right)
+        self.tables.learn(dialogue, tool, args or ())
+
+    def adapt(self, tools: ToolRegistry) -> None:
+        """Forget what was learned of tools that have another schema now."""
+        for spec in tools:
+            known = self.tools.setdefault(spec.name, [spec.schema_hash])
+            if spec.schema_hash not in known:
+                self.tables.forget(spec.name)
+                self.tools[spec.name] = [spec.schema_hash]
+
+    def flows(self) -> Iterator[Flow]:
+        """Which parameter is filled from where; for each parameter the most telling path first."""
+        for (tool, parameter), hits in sorted(self.tables.hits.items()):
+            there = self.tables.there[tool, parameter]
+            for path, _ in self.tables.paths(tool, parameter):
+                yield Flow(
+                    tool=tool,
+                    parameter=parameter,
+                    path=path,
+                    count=hits[path],
+                    calls=there[path],
+                )
+
+    def save(self, path: str | Path) -> None:
+        """Write the patterns; paths that came up in fewer than 3 conversations are left out.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        write_whole(path, self.as_text())
+
+    def as_text(self) -> str:
+        """The text of the file."""
+        return json.dumps(self.as_json(), ensure_ascii=True, separators=(",", ":"), sort_keys=True) + "\n"
+
+    def as_json(self) -> dict[str, Any]:
+        """What is written."""
+        tables = self.tables.as_json(least=min(LEAST, max(1, self.tables.conversations)))
+        return {
+            "kind": KIND,
+            "version": VERSION,
+            "tools": dict(sorted(self.tools.items())),
+            "sharpness": dict(sorted(self.sharpness.items())),
+            "stages": self.stages.as_json(),
+            "tables": tables,
+            "weights": self.weights.as_json(tables["paths"]),
+        }
+
+    @classmethod
+    def load(cls, path: str | Path) -> Patterns:
+        """Patterns from a file.
+
+        Raises:
+            PatternsError: it cannot be read, or is none.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise PatternsError(f"{path}: cannot be opened: {error.strerror or error}") from error
+        except (ValueError, RecursionError) as error:
+            raise PatternsError(f"{path}: not JSON: {error}") from error
+        return cls.from_json(data, place=str(path))
+
+    @classmethod
+    def from_json(cls, data: Any, *, place: str = "patterns") -> Patterns:
+        """Patterns as they were written.
+
+        Raises:
+            PatternsError: the data is none, or of another version.
+        """
+        if not isinstance(data, Mapping) or data.get("kind") != KIND:
+            raise PatternsError(f"{place}: no patterns: write some with `specflow patterns train`")
+        if data.get("version") != VERSION:
+            raise PatternsError(
+                f"{place}: patterns of version {data.get('version')!r}, this program reads {VERSION}: "
+                "train them again with `specflow patterns train`"
+            )
+        try:
+            return cls(
+                tables=Tables.from_json(data["tables"]),
+                weights=Weights.from_json(data["weights"]),
+                sharpness={str(kit): float(value) for kit, value in data["sharpness"].items()},
+                stages=Stages.from_json(data.get("stages", ())),
+                tools={str(name): [str(one) for one in hashes] for name, hashes in data["tools"].items()},
+            )
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise PatternsError(f"{place}: broken: {type(error).__name__}: {error}") from error
+
+
+@dataclass(slots=True)
+class Considered:
+    """The options at one moment, with their probabilities."""
+
+    options: Options
+    probabilities: list[float]
+    tools: list[str]
+    early: Callable[[str], bool]
+
+    def chances(self) -> list[Chance]:
+        """The calls that could be proposed, the likeliest first."""
+        named = zip(self.options.names, self.options.args, self.probabilities, strict=True)
+        found = [Chance(name, args, probability) for name, args, probability in named if args is not None]
+        return sorted(found, key=lambda one: -one.probability)
+
+
+def write_whole(path: str | Path, text: str) -> None:
+    """Write a file so that nobody ever reads half of it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target = Path(path)
+    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(target)
+
+
+@lru_cache(maxsize=64)
+def _cues(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(stem(word) for name in names for word in name_words(name))
+
+
+def kit_of(tools: ToolRegistry) -> str:
+    """A short name for this set of tools."""
+    return _kit(tuple(sorted(spec.name for spec in tools)))
+
+
+@lru_cache(maxsize=64)
+def _kit(names: tuple[str, ...]) -> str:
+    return digest(*names)[:12]
+
+
+def cues_of(tools: ToolRegistry) -> frozenset[str]:
+    """Stems of the words that parameters are called by: only these count as what a value was called."""
+    return _cues(frozenset(name for spec in tools for name in spec.properties))

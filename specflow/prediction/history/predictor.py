@@ -1,0 +1,215 @@
+"""`history`: foresees the next call from what earlier conversations have taught, and goes on learning."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from specflow.effects.kind import EffectClass
+from specflow.effects.registry import ToolRegistry
+from specflow.effects.tool import ToolSpec
+from specflow.prediction.candidate import Candidate, Proposal
+from specflow.prediction.chunk import Chunk
+from specflow.prediction.fit import fitting_call
+from specflow.prediction.history.confidence import BREADTH, LEAST_PROBABILITY, NAME
+from specflow.prediction.history.dialogue import Args, Dialogue, args_of
+from specflow.prediction.history.patterns import (
+    Chance,
+    Considered,
+    Patterns,
+    write_whole,
+)
+from specflow.prediction.history.seen import typed
+from specflow.prediction.history.tables import REPLY
+from specflow.prediction.predictor import HistoryItem, TurnContext
+from specflow.prediction.vocabulary import Vocabulary
+
+MOST_DIALOGUES = 64
+"""Conversations that are kept in mind; one that was not heard of for longer is read again when it goes on."""
+
+
+class HistoryPredictor:
+    """Proposes the calls that earlier conversations make likely, before the model says a word.
+
+    `patterns` is what it knows; None: nothing yet. `early` says which tools it proposes calls of; None: those
+    that are annotated as read-only or, without annotations, whose names say that they read. With `online` it
+    learns from every real turn that follows one it was asked about. `agent` says who speaks for the model
+    (its name, say), where what was learned of that one should count more.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        patterns: Patterns | None = None,
+        *,
+        early: Callable[[ToolSpec], bool] | None = None,
+        breadth: int = BREADTH,
+        online: bool = True,
+        agent: str = "",
+    ) -> None:
+        self.patterns = patterns or Patterns()
+        self._early = early
+        self._breadth = breadth
+        self._online = online
+        self._agent = agent
+        self._lock = threading.Lock()
+        self._heard: OrderedDict[int, _Heard] = OrderedDict()
+        self._tools: dict[int, tuple[ToolRegistry, dict[str, bool]]] = {}
+
+    def listen(self, context: TurnContext) -> Deaf:
+        """A model is about to be called: what it did since it was last heard of is learned."""
+        with self._lock:
+            self._follow(context)
+        return Deaf()
+
+    async def foresee(self, context: TurnContext) -> Sequence[Candidate]:
+        """The calls that are likely to come next; also after results that no model has seen yet."""
+        with self._lock:
+            heard = self._heard.get(_fingerprints(context.history)[-1])
+            if heard is None or heard.considered is None:
+                # Perhaps presumed, not real: looked at, and neither kept nor learned from.
+                considered = self._consider(self._read(context), context)
+            else:
+                considered = heard.considered
+        return self.candidates(considered, context)
+
+    def save(self, path: str | Path) -> None:
+        """Write what it knows now.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        with self._lock:
+            text = self.patterns.as_text()
+        write_whole(path, text)
+
+    def candidates(self, considered: Considered, context: TurnContext) -> list[Candidate]:
+        """The likeliest calls that fit their schemas, each with its probability."""
+        found: list[Candidate] = []
+        for chance in considered.chances():
+            if chance.probability < LEAST_PROBABILITY or len(found) >= self._breadth:
+                break
+            candidate = _candidate(chance, context.tools)
+            if candidate is not None:
+                found.append(candidate)
+        return found
+
+    def _follow(self, context: TurnContext) -> None:
+        prints = _fingerprints(context.history)
+        if prints[-1] in self._heard:
+            self._heard.move_to_end(prints[-1])
+            return
+        known = next(
+            (n for n in range(len(prints) - 2, -1, -1) if prints[n] in self._heard),
+            None,
+        )
+        if known is None:
+            heard = _Heard(self._read(context))
+        else:
+            heard = self._heard.pop(prints[known])
+            self._learn(heard, context.history[known:])
+            for item in context.history[known:]:
+                heard.dialogue.take(item)
+        heard.considered = self._consider(heard.dialogue, context)
+        self._heard[prints[-1]] = heard
+        while len(self._heard) > MOST_DIALOGUES:
+            self._heard.popitem(last=False)
+
+    def _learn(self, heard: _Heard, new: Sequence[HistoryItem]) -> None:
+        done = _done(new)
+        if self._online and heard.considered is not None and done is not None:
+            self.patterns.learn(heard.dialogue, heard.considered, *done)
+
+    def _read(self, context: TurnContext) -> Dialogue:
+        dialogue = self.patterns.dialogue(context.tools, self._agent)
+        for item in context.history:
+            dialogue.take(item)
+        return dialogue
+
+    def _consider(self, dialogue: Dialogue, context: TurnContext) -> Considered:
+        early = self._reads(context.tools)
+        return self.patterns.consider(dialogue, context.tools, lambda name: early.get(name, False))
+
+    def _reads(self, tools: ToolRegistry) -> dict[str, bool]:
+        known = self._tools.get(id(tools))
+        if known is None or known[0] is not tools:
+            if len(self._tools) > 16:
+                self._tools.clear()
+            self.patterns.adapt(tools)
+            known = self._tools[id(tools)] = (tools, self._reading(tools))
+        return known[1]
+
+    def _reading(self, tools: ToolRegistry) -> dict[str, bool]:
+        if self._early is None:
+            return reading(tools)
+        return {spec.name: self._early(spec) for spec in tools}
+
+
+@dataclass(slots=True)
+class _Heard:
+    """A conversation, and what was considered when it stood as it does."""
+
+    dialogue: Dialogue
+    considered: Considered | None = None
+
+
+def reading(tools: ToolRegistry) -> dict[str, bool]:
+    """Which tools read: by their annotations, and where there are none by what their names say."""
+    words = {one.spec.name: one.reads for one in Vocabulary(tools).tools}
+    return {
+        spec.name: spec.annotation.effect is EffectClass.READ_ONLY
+        if spec.annotation and spec.annotation.effect
+        else words.get(spec.name, False)
+        for spec in tools
+    }
+
+
+class Deaf:
+    """The ear of a predictor that has nothing to hear in a turn."""
+
+    def hear(self, chunk: Chunk) -> Iterable[Proposal]:
+        """Nothing follows from it."""
+        return ()
+
+
+def _done(new: Sequence[HistoryItem]) -> tuple[str, Args | None] | None:
+    """What the model did first: its first call, or the reply; None where that cannot be told."""
+    for item in new:
+        if item.call is not None:
+            return item.call.tool, args_of(item.call.args)
+        if item.role == "user":
+            return REPLY, None
+    return None
+
+
+def _candidate(chance: Chance, tools: ToolRegistry) -> Candidate | None:
+    spec = tools.get(chance.tool)
+    if spec is None:
+        return None
+    args = {
+        name: typed(text, str(spec.properties.get(name, {}).get("type", ""))) for name, text in chance.args
+    }
+    call = fitting_call(spec, args)
+    if call is None:
+        return None
+    return Candidate(
+        call=call,
+        confidence=chance.probability,
+        predictor=HistoryPredictor.name,
+        evidence="earlier conversations went on like this",
+    )
+
+
+def _fingerprints(history: Sequence[HistoryItem]) -> list[int]:
+    """For each number of messages from 0 on, a number for the conversation so far."""
+    found = [hash("")]
+    for item in history:
+        call = item.call
+        said = (item.role, item.text)
+        made = None if call is None else (call.tool, args_of(call.args), call.result, call.failed)
+        found.append(hash((found[-1], said, made)))
+    return found

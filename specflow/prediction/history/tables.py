@@ -1,0 +1,235 @@
+"""What was counted in earlier conversations: which call follows which, and on which path its arguments were.
+
+All counts are sums over conversations, so that those of one part can be taken out of the whole again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from specflow.prediction.dates import iso_date
+from specflow.prediction.history.dialogue import START, Args, Dialogue
+
+REPLY = ""
+"""The name that stands for an answer without a call."""
+
+ORDERS = 4
+"""So many events back are looked at for what comes next."""
+
+RARE = 0.15
+"""Sets of arguments with a smaller share of a tool's calls are not proposed."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+Join = tuple[tuple[str, str], ...]
+"""Parameters with the paths that were filled from one record: (parameter, path), sorted."""
+
+
+@dataclass
+class Tables:
+    """Counts. `after[k]` is by the last k events; `there` and `hits` by (tool, parameter) and path:
+    how often the path had values when the tool was called, and how often the right one among them.
+    """
+
+    steps: int = 0
+    after: dict[tuple[str, ...], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    forms: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
+    there: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    hits: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    joins: dict[str, Counter[Join]] = field(default_factory=lambda: defaultdict(Counter))
+    years: Counter[str] = field(default_factory=Counter)
+    homes: Counter[str] = field(default_factory=Counter)
+    conversations: int = 0
+
+    def __post_init__(self) -> None:
+        self._good: dict[tuple[str, str], list[tuple[str, float]]] = {}
+        self._forms: dict[str, list[tuple[tuple[str, ...], float]]] = {}
+        self._joins: dict[str, list[tuple[Join, float]]] = {}
+
+    def learn(self, dialogue: Dialogue, tool: str, args: Args = ()) -> None:
+        """In that situation, the model called `tool` (or gave a reply)."""
+        self.steps += 1
+        self._changed(tool)
+        self.conversations += not dialogue.counted
+        new = dialogue.at.keys() - dialogue.counted
+        self.homes.update(list(new))
+        dialogue.counted |= {START, *new}
+        for order in range(ORDERS + 1):
+            self.after[context_of(dialogue, order)][tool] += 1
+        if tool == REPLY:
+            return
+        self.forms[tool][tuple(name for name, _ in args)] += 1
+        for name, value in args:
+            there, hits = self.there[tool, name], self.hits[tool, name]
+            if iso_date(value):
+                self.years[value[:4]] += 1
+            for path, values in dialogue.at.items():
+                there[path] += 1
+                if value in values:
+                    hits[path] += 1
+        if len(args) > 1:
+            self.joins[tool].update(_joins(dialogue, args))
+
+    def include(self, other: Tables, sign: int = 1) -> None:
+        """Add the counts of other conversations, or (-1) take them out."""
+        self.steps += sign * other.steps
+        self.conversations += sign * other.conversations
+        for kept in (self._good, self._forms, self._joins):
+            kept.clear()
+        _add(self.after, other.after, sign)
+        _add(self.forms, other.forms, sign)
+        _add(self.there, other.there, sign)
+        _add(self.hits, other.hits, sign)
+        _add(self.joins, other.joins, sign)
+        _add({"": self.years}, {"": other.years}, sign)
+        _add({"": self.homes}, {"": other.homes}, sign)
+
+    def next_names(self, dialogue: Dialogue) -> dict[str, float]:
+        """The probability of each name to come next: long contexts as far as they are known, then shorter."""
+        found: dict[str, float] = {}
+        left = 1.0
+        for order in range(ORDERS, -1, -1):
+            counts = self.after.get(context_of(dialogue, order))
+            if not counts:
+                continue
+            total = counts.total()
+            weight = left * (total / (total + 2.0) if order else 1.0)
+            for name, count in counts.items():
+                found[name] = found.get(name, 0.0) + weight * count / total
+            left -= weight
+        return found
+
+    @property
+    def year(self) -> int | None:
+        """The year that dates in arguments are usually of."""
+        return int(self.years.most_common(1)[0][0]) if self.years else None
+
+    def paths(self, tool: str, parameter: str) -> list[tuple[str, float]]:
+        """The paths that the parameter is filled from, the best first, with how often each had the value."""
+        key = (tool, parameter)
+        good = self._good.get(key)
+        if good is None:
+            there = self.there[key]
+            few = self.forms[tool].total() < 8 if tool in self.forms else True
+            good = sorted(
+                (
+                    (path, count / (there[path] + 3.0))
+                    for path, count in self.hits.get(key, Counter()).items()
+                    if count >= 2 or few
+                ),
+                key=lambda entry: (-entry[1], entry[0]),
+            )[:12]
+            self._good[key] = good
+        return good
+
+    def usual_forms(self, tool: str) -> list[tuple[tuple[str, ...], float]]:
+        """The sets of arguments that the tool is called with, at most two, with their shares."""
+        found = self._forms.get(tool)
+        if found is None:
+            forms = self.forms.get(tool, Counter())
+            total = forms.total() or 1
+            found = [(form, count / total) for form, count in forms.most_common(2) if count / total >= RARE]
+            self._forms[tool] = found
+        return found
+
+    def usual_joins(self, tool: str) -> list[tuple[Join, float]]:
+        """What was filled from one record, the most frequent first, with its share of the tool's calls."""
+        found = self._joins.get(tool)
+        if found is None:
+            total = self.forms[tool].total() if tool in self.forms else 0
+            joins = self.joins.get(tool, Counter()).most_common(16)
+            found = [(join, count / total) for join, count in joins if total and (count > 1 or total < 8)]
+            self._joins[tool] = found
+        return found
+
+    def forget(self, tool: str) -> None:
+        """Drop what is known of a tool's arguments."""
+        self.forms.pop(tool, None)
+        self.joins.pop(tool, None)
+        for table in (self.there, self.hits):
+            for key in [key for key in table if key[0] == tool]:
+                del table[key]
+        self._changed(tool)
+
+    def _changed(self, tool: str) -> None:
+        """What was worked out for the tool is worked out again."""
+        self._forms.pop(tool, None)
+        self._joins.pop(tool, None)
+        for key in [key for key in self._good if key[0] == tool]:
+            del self._good[key]
+
+    def as_json(self, *, least: int) -> dict[str, Any]:
+        """The counts; paths that came up in fewer than `least` conversations are left out."""
+        paths = {path for hits in self.hits.values() for path in hits if self.homes[path] >= least}
+        hits: dict[str, dict[str, dict[str, list[int]]]] = {}
+        for (tool, parameter), counts in self.hits.items():
+            there = self.there[tool, parameter]
+            kept = {path: [count, there[path]] for path, count in counts.items() if path in paths}
+            if kept:
+                hits.setdefault(tool, {})[parameter] = kept
+        joins = {
+            tool: [[join, count] for join, count in counts.most_common() if all(p in paths for _, p in join)]
+            for tool, counts in self.joins.items()
+        }
+        return {
+            "steps": self.steps,
+            "conversations": self.conversations,
+            "years": dict(self.years),
+            "paths": {path: self.homes[path] for path in sorted(paths)},
+            "after": [[list(context), dict(counts)] for context, counts in self.after.items() if counts],
+            "forms": {tool: [[form, n] for form, n in forms.items()] for tool, forms in self.forms.items()},
+            "hits": hits,
+            "joins": {tool: entries for tool, entries in joins.items() if entries},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Tables:
+        """Counts as they were written.
+
+        Raises:
+            KeyError, TypeError, ValueError: the data has another shape.
+        """
+        made = cls(steps=int(data["steps"]), conversations=int(data["conversations"]))
+        made.years.update({str(year): int(count) for year, count in data["years"].items()})
+        made.homes.update({str(path): int(count) for path, count in data["paths"].items()})
+        for context, counts in data["after"]:
+            made.after[tuple(context)].update({str(name): int(count) for name, count in counts.items()})
+        for tool, forms in data["forms"].items():
+            made.forms[tool].update({tuple(form): int(count) for form, count in forms})
+        for tool, parameters in data["hits"].items():
+            for parameter, paths in parameters.items():
+                for path, (count, there) in paths.items():
+                    made.hits[tool, parameter][path] = int(count)
+                    made.there[tool, parameter][path] = int(there)
+        for tool, entries in data["joins"].items():
+            for join, count in entries:
+                made.joins[tool][tuple((name, path) for name, path in join)] = int(count)
+        return made
+
+
+def _add(mine: dict[K, Counter[V]], theirs: dict[K, Counter[V]], sign: int) -> None:
+    for key, counts in theirs.items():
+        own = mine[key]
+        for name, count in counts.items():
+            own[name] += sign * count
+            if own[name] <= 0:
+                del own[name]
+
+
+def _joins(dialogue: Dialogue, args: Args) -> set[Join]:
+    """The paths by which several of the arguments could have come from one record."""
+    by_record: dict[int, dict[str, str]] = {}
+    for name, value in args:
+        sight = dialogue.known.get(value)
+        for record in sight.records if sight is not None else ():
+            for path, other in record.fields.items():
+                if other == value:
+                    by_record.setdefault(id(record), {})[name] = path
+    return {tuple(sorted(filled.items())) for filled in by_record.values() if len(filled) > 1}
+
+
+def context_of(dialogue: Dialogue, order: int) -> tuple[str, ...]:
+    return tuple(dialogue.events[-order:]) if order else ()

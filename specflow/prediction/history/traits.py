@@ -1,0 +1,83 @@
+"""What speaks for and against a call, as names of traits that the weights are learned for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from specflow.prediction.history.dialogue import USER, Dialogue
+from specflow.prediction.history.pool import Pooled
+from specflow.prediction.history.remembered import WordTraits
+from specflow.prediction.history.words import bucket
+
+MOST_WORDS = 60
+
+
+def small(count: int, most: int = 3) -> int:
+    """Counts from `most` on are alike."""
+    return count if count < most else most
+
+
+def age_step(steps: int) -> int:
+    """How many messages ago: 0, 1, 2, some, long."""
+    return steps if steps < 3 else 3 if steps < 6 else 4
+
+
+def log_step(probability: float) -> int:
+    """Its order of magnitude, in steps of a factor of two."""
+    return max(-9, round(1.5 * math.log(probability))) if probability > 0 else -10
+
+
+def of_situation(dialogue: Dialogue) -> list[str]:
+    """What holds for every call and the reply alike, without the words."""
+    events = dialogue.events
+    last = events[-1]
+    since, users = small(dialogue.since, 6), small(dialogue.users, 6)
+    found = [
+        "on",
+        f"e1={last}",
+        f"e2={'>'.join(events[-2:])}",
+        f"e3={'>'.join(events[-3:])}",
+        f"since={since}",
+        f"users={users}",
+        f"e1={last}&since={since}",
+        f"e1={last}&users={small(users, 3)}",
+        f"failed={dialogue.failed}",
+        f"size={min(6, dialogue.result_size // 400)}" if last != USER else "size=-",
+    ]
+    if dialogue.agent:
+        found += [f"agent={dialogue.agent}", f"agent={dialogue.agent}&e1={last}"]
+    found += [f"had={tool}" for tool in dialogue.called]
+    found += [f"had={tool}&e1={last}" for tool in dialogue.called]
+    wanted = dialogue.user_words
+    met = len(dialogue.found_words)
+    found.append(f"met={small(met)}&e1={last}")
+    found.append(f"short={small(len(wanted) // 3, 4)}&e1={last}")
+    question = "?" in dialogue.user_text
+    found.append(f"asks={question}&e1={last}")
+    found.append(f"digits={any(letter.isdigit() for letter in dialogue.user_text)}&e1={last}")
+    return found
+
+
+def of_words(dialogue: Dialogue) -> WordTraits:
+    """The words of the user's last message, by number: always the same object until somebody speaks."""
+    mark = "u" if dialogue.events[-1] == USER else "v"
+    known = dialogue.word_traits.get(mark)
+    if known is None:
+        said = dialogue.user_said[-MOST_WORDS:]
+        found = [f"{mark}{bucket(word)}" for word in said]
+        found += [f"{mark}{bucket(f'{one} {other}')}b" for one, other in pairwise(said)]
+        if mark == "u":
+            found += [f"m{bucket(word)}" for word in dialogue.model_said[-MOST_WORDS:]]
+        known = dialogue.word_traits[mark] = WordTraits(tuple(dict.fromkeys(found)))
+    return known
+
+
+def of_tool(
+    dialogue: Dialogue, tool: str, pooled: Sequence[Pooled], chance: float
+) -> tuple[int, int, bool, int]:
+    """What holds for a tool, whatever its arguments: fields of the keys `tool` and `other`."""
+    unused = sum((tool, one.args) not in dialogue.made for one in pooled)
+    just = dialogue.events[-1].rstrip("!") == tool
+    return log_step(chance), small(dialogue.called[tool], 5), just, small(unused, 4)

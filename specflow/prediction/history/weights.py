@@ -1,0 +1,192 @@
+"""What each trait is worth: for every call, for those of one tool, and in a situation for each name."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from specflow.prediction.history.chooser import Options, softmax
+from specflow.prediction.history.ftrl import Ftrl
+from specflow.prediction.history.keys import Key, traits_of
+from specflow.prediction.history.situations import MOST, Situations
+
+EVERY = "*"
+"""The owner of weights that hold for every tool alike, those never seen before, too."""
+
+UNMOVED = 1e-3
+"""Differences of probability that are too small to learn from."""
+
+HARDLY_MOVED = 5e-3
+"""The same for names, whose weights in a situation are many."""
+
+MOST_BLOCKS = 200_000
+"""Blocks that are kept looked up."""
+
+_VERSIONS = itertools.count(1)
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """The indices of the weights of one key, for every tool and for its own; and their `total`, by weights of
+    that `version`. Always the same object for a key.
+    """
+
+    at: tuple[int, ...]
+    version: int = 0
+    total: float = 0.0
+
+
+@dataclass(slots=True)
+class Compiled:
+    """Options by their weights: `blocks[i]` of option i, and the traits of the situation."""
+
+    names: list[str]
+    blocks: list[list[Block]]
+    situation: Sequence[str]
+
+
+class Weights:
+    """The weights of the softmax. Not safe from several threads at once."""
+
+    def __init__(self) -> None:
+        self._traits = Ftrl(rate=0.04, l1=0.2, l2=1.0)
+        self._situations = Situations()
+        self._of: dict[str, dict[str, int]] = {EVERY: {}}
+        self._blocks: dict[str, dict[Key, Block]] = {}
+        self._kept = 0
+        self.version = next(_VERSIONS)
+
+    def blank(self) -> Weights:
+        """Weights for the same traits, all zero."""
+        made = Weights()
+        made._of, made._blocks, made._kept = self._of, self._blocks, self._kept
+        made._traits, made._situations = self._traits.blank(), self._situations.blank()
+        return made
+
+    def take_mean(self, others: Sequence[Weights]) -> None:
+        """Become the mean of blank copies that have learned apart."""
+        self._traits.take_mean([other._traits for other in others])  # noqa: SLF001 - of the same class
+        self._situations.take_mean([other._situations for other in others])  # noqa: SLF001 - of the same class
+        self.version = next(_VERSIONS)
+
+    def compile(self, options: Options) -> Compiled:
+        """The options as blocks of weights; what is new gets some."""
+        rows = []
+        for name, keys in zip(options.names, options.keys, strict=True):
+            known = self._blocks.setdefault(name, {})
+            rows.append([known.get(key) or self._block(name, key) for key in keys])
+        return Compiled(options.names, rows, [*options.situation, *options.words.traits])
+
+    def situation(self, options: Options) -> dict[str, float]:
+        """The part of each name's score that the situation makes, whatever the call."""
+        found, words = self._situations.scores(options.situation), options.words
+        if words.version != self.version:
+            words.version, words.worth = self.version, self._situations.scores(words.traits)
+        for name, value in words.worth.items():
+            found[name] = found.get(name, 0.0) + value
+        return found
+
+    def scores(self, compiled: Compiled, situation: Mapping[str, float] | None = None) -> list[float]:
+        """The score of each option; `situation` as it came out before."""
+        if situation is None:
+            situation = self._situations.scores(compiled.situation)
+        value, version, found = self._traits.values.__getitem__, self.version, []
+        for name, blocks in zip(compiled.names, compiled.blocks, strict=True):
+            score = situation.get(name, 0.0)
+            for block in blocks:
+                if block.version != version:
+                    block.version, block.total = version, sum(map(value, block.at))
+                score += block.total
+            found.append(score)
+        return found
+
+    def learn(self, compiled: Compiled, right: int) -> list[float]:
+        """Option `right` was the one. Returns the probabilities from before this was known."""
+        found = softmax(self.scores(compiled))
+        by_block: dict[Block, float] = {}
+        pulls: dict[str, float] = {}
+        for at, (name, blocks, probability) in enumerate(
+            zip(compiled.names, compiled.blocks, found, strict=True)
+        ):
+            pull = probability - (at == right)
+            if abs(pull) < UNMOVED:
+                continue
+            pulls[name] = pulls.get(name, 0.0) + pull
+            for block in blocks:
+                by_block[block] = by_block.get(block, 0.0) + pull
+        traits: dict[int, float] = {}
+        for block, pull in by_block.items():
+            for index in block.at:
+                traits[index] = traits.get(index, 0.0) + pull
+        self._traits.step(traits)
+        self.version = next(_VERSIONS)
+        moved = {name: pull for name, pull in pulls.items() if abs(pull) >= HARDLY_MOVED}
+        if moved:
+            self._situations.learn(compiled.situation, moved)
+        return found
+
+    def _block(self, name: str, key: Key) -> Block:
+        if self._kept >= MOST_BLOCKS:
+            self._blocks.clear()
+            self._kept = 0
+        self._kept += 1
+        made = self._blocks.setdefault(name, {})[key] = Block(tuple(self._indices(name, key)))
+        return made
+
+    def _indices(self, name: str, key: Key) -> Iterable[int]:
+        traits = traits_of(key)
+        for owner in (EVERY, name):
+            known = self._of.setdefault(owner, {})
+            for trait in traits:
+                at = known.get(trait)
+                if at is None and len(self._traits.values) < MOST:
+                    at = known[trait] = self._traits.new()
+                if at is not None:
+                    yield at
+
+    def as_json(self, keeps: Iterable[str] | None = None) -> dict[str, Any]:
+        """The weights that are not zero, and how often each has moved. `keeps`: the only paths to name."""
+        kept = None if keeps is None else frozenset(keeps)
+        return {
+            "traits": _written(self._of, self._traits, kept),
+            "situations": _written(self._situations.table, self._situations.ftrl, None),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> Weights:
+        """Weights as they were written.
+
+        Raises:
+            KeyError, TypeError, ValueError: the data has another shape.
+        """
+        made = cls()
+        for owner, entries in data["traits"].items():
+            made._of[owner] = {
+                name: made._traits.restore(float(value), float(squares))
+                for name, (value, squares) in entries.items()
+            }
+        for trait, by_name in data["situations"].items():
+            for name, (value, squares) in by_name.items():
+                made._situations.restore(trait, name, float(value), float(squares))
+        return made
+
+
+def _written(
+    table: Mapping[str, Mapping[str, int]], ftrl: Ftrl, keeps: frozenset[str] | None
+) -> dict[str, dict[str, list[float]]]:
+    found = {
+        owner: {
+            name: [round(ftrl.values[at], 4), round(ftrl.squares[at], 3)]
+            for name, at in sorted(entries.items())
+            if ftrl.values[at] and (keeps is None or not name.startswith("via=") or path_of(name) in keeps)
+        }
+        for owner, entries in sorted(table.items())
+    }
+    return {owner: entries for owner, entries in found.items() if entries}
+
+
+def path_of(trait: str) -> str:
+    """The path in a trait `via=parameter<path`."""
+    return trait.partition("<")[2]

@@ -1,0 +1,46 @@
+"""Words of a text, lower-case, without those that say nothing; and the few numbers that stand for them."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from functools import lru_cache
+
+BUCKETS = 2_048
+"""Words are learned by number only: thousands of words of a language share each number."""
+
+_WORD = re.compile(r"[^\W\d_]{2,24}")
+_SILENT = frozenset(
+    """the an and or of to for in on at is are was were be been am it its this that these those with from by
+    as my your our you me we us he she they them his her their have has had do does did can could would will
+    please like want need just also so if not but there here what which when where how any some all
+    one id ok okay yes no thanks thank hi hello""".split()  # noqa: SIM905 - reads better
+)
+
+
+@lru_cache(maxsize=4_096)
+def all_words(text: str) -> tuple[str, ...]:
+    """The words in order, lower-case."""
+    return tuple(_WORD.findall(text.lower()))
+
+
+@lru_cache(maxsize=16_384)
+def plain_words(text: str) -> frozenset[str]:
+    """The words that tell something, in the singular."""
+    return frozenset(places_of(all_words(text)))
+
+
+def places_of(words: Sequence[str]) -> dict[str, int]:
+    """Where each of the words that tell something comes first."""
+    found: dict[str, int] = {}
+    for at, word in enumerate(words):
+        if word not in _SILENT:
+            found.setdefault(word.removesuffix("s") if len(word) > 3 else word, at)
+    return found
+
+
+@lru_cache(maxsize=65_536)
+def bucket(word: str) -> int:
+    """The number of a word, or of several; many others have the same."""
+    return zlib.crc32(word.encode()) % BUCKETS

@@ -1,0 +1,80 @@
+"""The sentence under way, read once: each look at it takes up only what is new since the look before."""
+
+from __future__ import annotations
+
+from specflow.effects.call import Call
+from specflow.prediction.clause import Sentence
+from specflow.prediction.values import count_promising
+from specflow.prediction.words import Token, lowered, runs, tokens
+
+
+class Reading:
+    """A sentence as it is read: `low` in lower case, `heard` its words, `words` its tokens once `read`.
+
+    `made` keeps the calls of its looks.
+    """
+
+    __slots__ = (
+        "_counted",
+        "_end",
+        "_looked",
+        "_number",
+        "_promising",
+        "_taken",
+        "heard",
+        "low",
+        "made",
+        "text",
+        "words",
+    )
+
+    def __init__(self) -> None:
+        self._begin(-1)
+
+    def _begin(self, number: int) -> None:
+        self._number = number
+        self._taken = 0
+        self._end = 0
+        self._counted = 0
+        self._promising = 0
+        self._looked = -1
+        self.text = ""
+        self.low = ""
+        self.heard: set[str] = set()
+        self.words: list[Token] = []
+        self.made: dict[tuple[str, str], Call | None] = {}
+
+    def take(self, sentence: Sentence) -> None:
+        """Take up a sentence, or more of the one taken up last."""
+        # One that was cut by force may end before its last look did.
+        if sentence.number != self._number or len(sentence.text) < self._taken:
+            self._begin(sentence.number)
+        self.text = sentence.text
+        self.low = lowered(sentence.text)
+        # A look ends where a word ends, so that none is seen in halves.
+        self.heard.update(runs(self.low, self._taken))
+        self._taken = len(self.low)
+
+    def promising(self) -> int:
+        """How many values there may be in the text at most."""
+        if self._counted < len(self.text):
+            self._promising += count_promising(self.text, self._counted)
+            self._counted = len(self.text)
+        return self._promising
+
+    def promises(self, fewest: int) -> bool:
+        """Whether there may be `fewest` values in the text, and more than at the last look."""
+        count = self.promising()
+        grown = count > self._looked
+        self._looked = count
+        return grown and count >= fewest
+
+    def may_list(self) -> bool:
+        """Whether the text may have arguments in it, named or not."""
+        return ":" in self.low or "=" in self.low or self.promising() > 0
+
+    def read(self) -> None:
+        """Bring `words` up to the text."""
+        if self._end < len(self.text):
+            self.words.extend(tokens(self.text, self._end))
+            self._end = len(self.text)

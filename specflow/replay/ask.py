@@ -1,0 +1,56 @@
+"""What predictors would propose in a recorded run: each is asked at every step, and nothing is played."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from specflow.effects.call import Call
+from specflow.prediction.calibration.ensemble import Ensemble, Scene
+from specflow.prediction.history.patterns import kit_of
+from specflow.prediction.predictor import AnyPredictor
+from specflow.replay.believed import Believing, stages_of
+from specflow.replay.guesses import proposals, reads
+from specflow.replay.lessons import not_run
+from specflow.replay.quality import PRECISION
+from specflow.replay.steps import steps_of, tools_of
+from specflow.replay.summary import JudgeFor, Summary
+from specflow.traces.recorded import RecordedRun
+
+
+def score_run(
+    run: RecordedRun,
+    *,
+    judge_for: JudgeFor,
+    predictors: Sequence[AnyPredictor],
+    stream: dict[str, Ensemble] | None = None,
+    place: str = "",
+) -> Summary:
+    """Ask the predictors at each step of one run what they would propose, each alone, and play nothing.
+    `stream` is what the words of each were worth in the runs before this one; it learns.
+
+    Raises:
+        RecordingError: saying at `place` what in the record cannot be used.
+    """
+    place = place or f"run {run.number}"
+    steps = tuple(steps_of(run, place=place))
+    registry = tools_of(run, not_run, place=place)
+    judge = judge_for(registry)
+    one = Summary(runs=1, steps=len(steps), untimed_steps=sum(not step.timed for step in steps))
+
+    kept = {} if stream is None else stream
+    scene = Scene(domain=kit_of(registry), model=run.model)
+
+    def is_read(call: Call) -> bool:
+        return reads(judge, registry, call)
+
+    async def ask() -> None:
+        for predictor in predictors:
+            ensemble = kept.setdefault(predictor.name, Ensemble(stages_of(predictors)))
+            believing = Believing(scene, PRECISION, ensemble)
+            for step in steps:
+                said = believing.step(step, await proposals(predictor, step, registry))
+                one.scores.count(predictor.name, step, said, reads=is_read, task=run.task_id)
+
+    asyncio.run(ask())
+    return one

@@ -1,0 +1,111 @@
+"""Who predicts in a replay: fresh predictors for each run, the learned ones from the runs of other tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from specflow.effects.registry import ToolRegistry
+from specflow.errors import ConfigurationError
+from specflow.policy.settings import Judge
+from specflow.prediction.calibration.ensemble import Ensemble
+from specflow.prediction.history.apart import Tell
+from specflow.prediction.history.lesson import Lesson
+from specflow.prediction.history.patterns import Patterns
+from specflow.prediction.history.predictor import HistoryPredictor
+from specflow.prediction.partial_call import PartialCallPredictor
+from specflow.prediction.predictor import AnyPredictor
+from specflow.prediction.sniffer import ReasoningSniffer
+from specflow.replay.lessons import Trainings, early_by, lesson_of
+from specflow.traces.recorded import RecordedRun
+
+HISTORY = HistoryPredictor.name
+PARTIAL_CALL, SNIFFER = "partial_call", "sniffer"
+KNOWN = (HISTORY, PARTIAL_CALL, SNIFFER)
+
+Placed = tuple[Path, RecordedRun]
+"""A run and the file that it is from."""
+
+
+def names_of(text: str) -> list[str]:
+    """The predictors that a comma-separated text names.
+
+    Raises:
+        ConfigurationError: it names none, or one that there is not.
+    """
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if name not in KNOWN:
+            raise ConfigurationError(f"there is no predictor {name!r}", hint=f"known: {', '.join(KNOWN)}")
+    if not names:
+        raise ConfigurationError("no predictor was named", hint=f"known: {', '.join(KNOWN)}")
+    return names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cast:
+    """The predictors of one run; `stream` is what their words have been worth in the runs before it.
+    `patterns` are what `history` knows there, `early` the tools that read.
+    """
+
+    patterns: Patterns | None = None
+    early: Mapping[str, bool] = field(default_factory=dict)
+    agent: str = ""
+    stream: dict[str, Ensemble] = field(default_factory=dict)
+
+    def fresh(self, names: Iterable[str]) -> list[AnyPredictor]:
+        """New ones of these names. They learn nothing from the run: its task may come up again."""
+        made: dict[str, Callable[[], AnyPredictor]] = {
+            HISTORY: lambda: HistoryPredictor(
+                self.patterns,
+                early=lambda spec: self.early.get(spec.name, False),
+                online=False,
+                agent=self.agent,
+            ),
+            PARTIAL_CALL: PartialCallPredictor,
+            SNIFFER: ReasoningSniffer,
+        }
+        return [made[name]() for name in names]
+
+
+def casts(
+    runs: Iterable[Placed],
+    more: Iterable[Placed],
+    *,
+    names: Sequence[str],
+    judge_for: Callable[[ToolRegistry], Judge],
+    tell: Tell = lambda _what, _done, _of: None,
+) -> Iterator[tuple[Placed, Cast]]:
+    """Every run with its cast. With `history` among the names all runs are read first, and come ordered by
+    the part of the tasks that was left out of the training; `more` are runs that are only learned from.
+
+    Raises:
+        RecordingError: a run cannot be used.
+    """
+    if HISTORY not in names:
+        alike = Cast()
+        for placed in runs:
+            yield placed, alike
+        return
+    kept = list(runs)
+    early: dict[str, bool] = {}
+    asked: set[frozenset[str]] = set()
+
+    def lesson(placed: Placed) -> Lesson:
+        file, run = placed
+        found = lesson_of(run, place=f"{file}:{run.number}")
+        hashes = frozenset(spec.schema_hash for spec in found.tools)
+        if hashes not in asked:
+            asked.add(hashes)
+            early.update(early_by(judge_for(found.tools), found.tools))
+        return found
+
+    trainings = Trainings([lesson(one) for one in kept], [lesson(one) for one in more], early)
+    for part in trainings.parts:
+        mine = [one for one in kept if one[1].task_id in part]
+        if mine:
+            patterns = trainings.without(part, tell)
+            stream: dict[str, Ensemble] = {}
+            for one in mine:
+                yield one, Cast(patterns=patterns, early=early, agent=one[1].model, stream=stream)

@@ -1,0 +1,90 @@
+"""What a predictor would have proposed at each step, and where its best guess was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from specflow.effects.call import Call
+from specflow.effects.registry import ToolRegistry
+from specflow.policy.settings import Judge
+from specflow.prediction.candidate import Candidate, checked
+from specflow.prediction.history.seen import text_of
+from specflow.prediction.predictor import AnyPredictor, Foresees, Predictor, TurnContext
+from specflow.replay.steps import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """How one step was guessed. `read`: the model's first call was a read; `place`: where it stood among the
+    guesses by confidence, -1 for nowhere. `confidence` is that of the best guess, `right` whether it was the
+    first call. `lost` says why it was not: `name:TOOL`, `argument:TOOL.PARAMETER` or `nowhere:TOOL.PARAMETER`
+    (a value that the conversation does not hold). `said` is what its predictor said of the best guess itself,
+    `enough` whether it is likely enough for the precision that is asked for, by its tool.
+    """
+
+    task: str
+    read: bool
+    place: int
+    confidence: float
+    right: bool
+    lost: tuple[str, ...] = ()
+    said: float = 0.0
+    enough: bool = False
+
+
+def reads(judge: Judge, registry: ToolRegistry, call: Call) -> bool:
+    """Whether the policy takes the call for a read."""
+    return not judge.judge(registry.get(call.tool), call, context={}).effect.writes
+
+
+def guess_of(step: Step, said: Sequence[Candidate], *, read: bool, task: str) -> Guess:
+    """How good the proposals were; of one call proposed twice the higher confidence counts."""
+    best: dict[str, Candidate] = {}
+    for candidate in said:
+        known = best.get(candidate.call.fingerprint)
+        if known is None or candidate.confidence > known.confidence:
+            best[candidate.call.fingerprint] = candidate
+    ordered = sorted(best.values(), key=lambda one: -one.confidence)
+    first = step.calls[0] if step.calls else None
+    place = next((at for at, one in enumerate(ordered) if one.call == first), -1)
+    return Guess(
+        task=task,
+        read=read and first is not None,
+        place=place,
+        confidence=ordered[0].confidence if ordered else 0.0,
+        right=place == 0,
+        lost=_lost(step, first, ordered) if first is not None and read and place != 0 else (),
+    )
+
+
+def _lost(step: Step, first: Call, ordered: Sequence[Candidate]) -> tuple[str, ...]:
+    own = next((one.call for one in ordered if one.call.tool == first.tool), None)
+    if not ordered or ordered[0].call.tool != first.tool:
+        return (f"name:{first.tool}",)
+    assert own is not None
+    known = "\n".join(
+        f"{item.text}\n{' '.join(map(text_of, item.call.args.values())) if item.call else ''}"
+        for item in step.history
+    ).lower()
+    found = []
+    for name in sorted(first.args.keys() | own.args.keys()):
+        value = first.args.get(name)
+        if value != own.args.get(name):
+            held = value is None or text_of(value).lower() in known
+            found.append(f"{'argument' if held else 'nowhere'}:{first.tool}.{name}")
+    return tuple(found)
+
+
+async def proposals(predictor: AnyPredictor, step: Step, registry: ToolRegistry) -> list[Candidate]:
+    """What the predictor proposes in a step, without playing it: it hears the whole of it."""
+    context = TurnContext(tools=registry, history=step.history)
+    found: list[Candidate] = []
+    listener = predictor.listen(context) if isinstance(predictor, Predictor) else None
+    if isinstance(predictor, Foresees):
+        found.extend(await predictor.foresee(context))
+    if listener is not None:
+        for _, chunk in step.pieces:
+            heard = map(checked, listener.hear(chunk))
+            found.extend(said for said in heard if isinstance(said, Candidate))
+    return found

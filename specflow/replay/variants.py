@@ -1,0 +1,120 @@
+"""Every run replayed in every variant, and added up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from specflow.effects.registry import ToolRegistry
+from specflow.policy.settings import Judge
+from specflow.replay import ask, summary
+from specflow.replay.cast import Cast
+from specflow.replay.latency import latency
+from specflow.replay.summary import Summary
+from specflow.replay.variant import Variant
+from specflow.traces.recorded import RecordedRun
+
+ADOPTED = ("hit", "late")
+ANSWERED = ("hit", "late", "miss", "stale")
+
+
+@dataclass(slots=True, kw_only=True)
+class Replays:
+    """Replays one run after the other; the first of `variants` is the one that counts.
+
+    `sets` are the variants of single predictors. `speed` is as for `play`. Without `plays` predictors are
+    only asked.
+    """
+
+    judge_for: Callable[[ToolRegistry], Judge]
+    variants: Sequence[Variant]
+    sets: Sequence[Variant] = ()
+    speed: float | None = None
+    plays: bool = True
+    by_variant: dict[Variant, Summary] = field(default_factory=dict)
+    by_model: dict[str, Summary] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Summary:
+        """What counts, so far."""
+        return self.by_variant.setdefault(self.variants[0], Summary())
+
+    def add(self, run: RecordedRun, cast: Cast, *, place: str) -> None:
+        """Replay a run in every variant; an interruption leaves it out of all of them.
+
+        Raises:
+            RecordingError: it cannot be played; `place` says where it stands.
+        """
+        main = self.variants[0]
+        if not self.plays:
+            asked = cast.fresh(main.predictors)
+            self.total.include(
+                ask.score_run(
+                    run, judge_for=self.judge_for, predictors=asked, stream=cast.stream, place=place
+                )
+            )
+            return
+        every = list(dict.fromkeys([*self.variants, *self.sets]))
+        found = {
+            variant: summary.replay_run(
+                run,
+                Summary(),
+                judge_for=self.judge_for,
+                predictors=cast.fresh(variant.predictors),
+                latency=latency(variant.takes),
+                threshold=variant.threshold,
+                shuffle=variant.shuffle,
+                speed=self.speed,
+                place=place,
+            )
+            for variant in every
+        }
+        for variant, one in found.items():
+            self.by_variant.setdefault(variant, Summary()).include(one)
+        self.by_model.setdefault(run.model or "unknown", Summary()).include(found[main])
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape programs rely on."""
+        found = self.total.as_json(whole=True)
+        found["intervals"] = {**self.total.spread.amounts(), "latency": self.total.spread.latency()}
+        found["models"] = {name: one.as_json() for name, one in sorted(self.by_model.items())}
+        if self.sets:
+            found["by_predictor_set"] = [
+                {
+                    "set": list(one.predictors),
+                    **self.by_variant[one].as_json(),
+                    "intervals": self.by_variant[one].spread.amounts(),
+                }
+                for one in self.sets
+                if one in self.by_variant
+            ]
+        more = [one for one in self.variants[1:] if one in self.by_variant]
+        if any(one.sweep for one in self.variants):
+            found["sweep"] = [
+                {"sweep": one.sweep, "value": one.value, **self._short(one)} for one in more if one.sweep
+            ]
+        shuffled = next((one for one in more if one.shuffle is not None), None)
+        if shuffled is not None:
+            found["shuffled"] = {"seed": shuffled.shuffle, **self._short(shuffled)}
+        return found
+
+    def _short(self, variant: Variant) -> dict[str, Any]:
+        found = self.by_variant[variant]
+        return {**short(found.as_json()), "intervals": found.spread.amounts()}
+
+
+def short(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a sweep: the summary, with the shares that a threshold trades against each other.
+
+    `precision` is the share of the early calls that were adopted, `recall` that of the calls that may run
+    early whose early twin was.
+    """
+    ends = row["outcomes"]
+    adopted, answered = sum(ends[end] for end in ADOPTED), sum(ends[end] for end in ANSWERED)
+    return {
+        **row,
+        "hits": adopted,
+        "precision": round(adopted / row["launched"], 4) if row["launched"] else 0.0,
+        "recall": round(adopted / answered, 4) if answered else 0.0,
+    }

@@ -1,0 +1,122 @@
+"""A runtime with a file of patterns: what conversations have taught starts the next one's reads early."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+
+import specflow as sf
+from specflow.journal.event import EventKind
+from specflow.prediction.history.patterns import PatternsError
+from specflow.testing.chat_model import ScriptedChatModel
+from specflow.testing.model_server.reply import CallPlan, Reply
+from specflow.testing.scripted_core import EventLog
+
+POLICY = """version: 1
+tools:
+  find_customer: {effect: read_only, speculate: now, destinations: {host: shop.example}}
+  get_customer: {effect: read_only, speculate: now, destinations: {host: shop.example}}
+  close_account: {effect: confirmation_required, confirm: host}
+"""
+
+
+def find_customer(email: str) -> str:
+    """Find a customer by e-mail address."""
+    return "id_" + email.split("@", maxsplit=1)[0].replace(".", "_") + "_77"
+
+
+def get_customer(customer_id: str) -> dict[str, Any]:
+    """Get a customer's data."""
+    return {"customer_id": customer_id, "plan": "gold"}
+
+
+def close_account(customer_id: str) -> str:
+    """Close a customer's account."""
+    return f"closed {customer_id}"
+
+
+TOOLS = [find_customer, get_customer, close_account]
+
+
+def clerk(messages: list[dict[str, Any]]) -> Reply:
+    """Finds the customer, reads the data, closes the account, says so."""
+    said = next(message["content"] for message in messages if message["role"] == "user")
+    results = [message["content"] for message in messages if message["role"] == "tool"]
+    email = said.rsplit(" ", maxsplit=1)[-1]
+    steps = [
+        CallPlan("find_customer", {"email": email}),
+        *(
+            CallPlan(name, {"customer_id": results[0]})
+            for name in ("get_customer", "close_account")
+            if results
+        ),
+    ]
+    return Reply(calls=(steps[len(results)],)) if len(results) < 3 else Reply(text="Done.")
+
+
+async def serve(rt: sf.Runtime, customers: range) -> None:
+    agent = create_agent(ScriptedChatModel(script=clerk), TOOLS, middleware=[rt.middleware()])
+    for number in customers:
+        said = f"Please close my account. My email is customer.{1000 + 7 * number}@post.example"
+        got = await agent.ainvoke({"messages": [("user", said)]})
+        assert got["messages"][-1].text == "Done."
+
+
+def runtime(folder: Path, log: EventLog) -> sf.Runtime:
+    return sf.Runtime(
+        folder / "policy.yaml",
+        tools=TOOLS,
+        journal=f"sqlite:///{folder / 'journal.db'}",
+        predictors=[],
+        patterns=folder / "patterns.json",
+        observers=[log],
+        telemetry=False,
+    )
+
+
+async def test_what_is_learned_outlives_the_runtime(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY, "utf-8")
+    first, second = EventLog(), EventLog()
+    async with runtime(tmp_path, first) as rt:
+        await serve(rt, range(14))
+    text = (tmp_path / "patterns.json").read_text()
+    assert "post.example" not in text
+    assert "1007" not in text
+    assert json.loads(text)["tools"].keys() == {"find_customer", "get_customer", "close_account"}
+    async with runtime(tmp_path, second) as rt:
+        await serve(rt, range(50, 52))
+    launched = [event.call.tool for event in second.of(EventKind.LAUNCHED) if event.call]
+    assert launched.count("find_customer") == launched.count("get_customer") == 2
+    assert "close_account" not in launched
+    assert "close_account" not in {e.call.tool for e in second.of(EventKind.PROPOSED) if e.call}
+    assert {event.candidate.predictor for event in second.of(EventKind.PROPOSED) if event.candidate} == {
+        "history"
+    }
+    outcomes = second.outcomes()
+    assert outcomes["hit"] + outcomes["late"] == 4
+
+
+def test_a_broken_file_is_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY, "utf-8")
+    (tmp_path / "patterns.json").write_text("{}")
+    with pytest.raises(PatternsError, match="no patterns"):
+        runtime(tmp_path, EventLog())
+
+
+def test_a_file_that_cannot_be_written_hurts_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY, "utf-8")
+    rt = sf.Runtime(
+        tmp_path / "policy.yaml",
+        tools=TOOLS,
+        journal=f"sqlite:///{tmp_path / 'journal.db'}",
+        patterns=tmp_path / "nowhere" / "patterns.json",
+        telemetry=False,
+    )
+    with caplog.at_level(logging.WARNING, logger="specflow"):
+        rt.close()
+    assert "patterns could not be written" in caplog.text

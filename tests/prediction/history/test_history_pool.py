@@ -1,0 +1,107 @@
+"""Which calls are candidates, and how sure what was learned may be."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from specflow.prediction.history.apart import sharpness_of
+from specflow.prediction.history.chooser import softmax
+from specflow.prediction.history.dialogue import Dialogue
+from specflow.prediction.history.lesson import train
+from specflow.prediction.history.patterns import Patterns
+from specflow.prediction.history.pool import MOST, pool
+from specflow.prediction.history.tables import REPLY, Tables
+from specflow.prediction.predictor import HistoryItem, PastCall
+
+FLIGHTS = '{"flights": [%s]}'
+
+
+def flight(number: int) -> str:
+    return f'{{"number": "HAT{100 + number}", "date": "2024-05-{10 + number}", "seats": {number}}}'
+
+
+def told(flights: int, *calls: PastCall) -> Dialogue:
+    dialogue = Dialogue(year=2024)
+    text = FLIGHTS % ", ".join(flight(number) for number in range(flights))
+    dialogue.take(HistoryItem(role="user", text="Are my flights on time?"))
+    reading = PastCall(tool="get_trip", args={"trip": "T1"}, result=text)
+    for call in (reading, *calls):
+        dialogue.take(HistoryItem(role="tool", text=call.result, call=call))
+    return dialogue
+
+
+def status(number: int, result: str = "on time") -> PastCall:
+    args = {"number": f"HAT{100 + number}", "date": f"2024-05-{10 + number}"}
+    return PastCall(tool="get_status", args=args, result=result)
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    found = Tables()
+    for number in (0, 1, 2, 0, 1):
+        args = tuple(sorted(status(number).args.items()))
+        found.learn(told(3), "get_status", args)
+    return found
+
+
+def test_arguments_that_stood_together_are_joined_and_no_others_before_them(tables: Tables) -> None:
+    found = pool(tables, told(6), "get_status")
+    joined = [dict(one.args) for one in found if one.joined == 2]
+    assert joined == [status(number).args for number in range(6)]
+    assert found[0].joined == 2
+
+
+def test_what_was_called_already_comes_later(tables: Tables) -> None:
+    found = pool(tables, told(4, status(0), status(1)), "get_status")
+    assert [dict(one.args) for one in found[:2]] == [status(2).args, status(3).args]
+
+
+def test_no_call_takes_the_same_value_twice(tables: Tables) -> None:
+    for one in pool(tables, told(5), "get_status"):
+        values = [value for _, value in one.args]
+        assert len(set(values)) == len(values)
+
+
+def test_the_days_around_a_date_that_was_asked_for_are_candidates(tables: Tables) -> None:
+    found = {one.args for one in pool(tables, told(2, status(0)), "get_status")}
+    for day in ("2024-05-09", "2024-05-11"):
+        assert (("date", day), ("number", "HAT100")) in found
+
+
+def test_the_pool_is_bounded_however_long_the_list(tables: Tables) -> None:
+    assert len(pool(tables, told(60), "get_status")) == MOST
+    assert pool(tables, told(3), "unheard_of") == []
+
+
+def test_the_temperature_is_that_at_which_scores_surprise_the_least() -> None:
+    # Scores that say 0.98 where two in three are right: too sure.
+    sure = [([4.0, 0.0], 0)] * 2 + [([4.0, 0.0], 1)]
+    assert sharpness_of(sure) == 2.5
+    meant = [([math.log(2), 0.0], 0)] * 2 + [([math.log(2), 0.0], 1)]
+    assert sharpness_of(meant) == 1.0
+    assert softmax([math.log(2), 0.0]) == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_tools_that_are_out_of_question_are_not_looked_at_and_are_learned_all_the_same(kit: Any) -> None:
+    patterns = train(kit.lessons(range(14)), early=kit.early)
+    tools = kit.shop()
+    (lesson,) = kit.lessons([70])
+    dialogue, _ = next(iter(lesson.walk(year=None)))
+    considered = patterns.consider(dialogue, tools, kit.early)
+    assert sum(considered.probabilities) == pytest.approx(1.0)
+    left_out = {spec.name for spec in tools} - set(considered.options.names)
+    before = patterns.tables.steps
+    for name in sorted(left_out) or ["cancel_order"]:
+        patterns.learn(dialogue, considered, name, (("order_id", "#W1"),))
+    assert patterns.tables.steps > before
+
+
+def test_without_anything_learned_there_is_nothing_but_the_reply_and_the_tools(kit: Any) -> None:
+    dialogue = Dialogue()
+    dialogue.take(HistoryItem(role="user", text="Hello"))
+    considered = Patterns().consider(dialogue, kit.shop(), kit.early)
+    assert considered.chances() == []
+    assert considered.options.names[0] == REPLY
