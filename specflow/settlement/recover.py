@@ -17,6 +17,7 @@ from specflow.journal.rules import SAGA_ABORTED, TAKEN_BACK
 from specflow.lifecycle import RESTING, TERMINAL, Stage
 from specflow.probe import reach
 from specflow.settlement.rest import Settler
+from specflow.settlement.standstill import Standstill
 
 AT_ONCE = 16
 """Sessions recovered at the same time: the process that died had them all going at once, too."""
@@ -235,9 +236,14 @@ async def recover_session(
 ) -> Report:
     """Recover one session; `held` when somebody else has it. What cannot be finished is given back.
 
+    Where everything that is left waits for something that is stuck, it is not taken.
+
     Raises:
         SpecflowError: something keeps it from being recovered now.
     """
+    # INVARIANT: I12, recovering again changes nothing, not even the fence.
+    if not force and (waiting := await Standstill(journal, settler).waiting(session_id)):
+        return Report(waiting=waiting)
     lease = await journal.take_session(session_id, owner=owner, force=force)
     if lease is None:
         return Report(held=1)

@@ -83,7 +83,7 @@ class Settler:
             return await self._keep(lease, row, cause)
         if state == BranchState.OPEN:
             return row.stage
-        if row.stage is Stage.UNKNOWN and not self._undo_tolerates_missing(row):
+        if row.stage is Stage.UNKNOWN and not self.undo_tolerates_missing(row):
             row = await self._resolve(lease, row, repeat=False)
         if row.stage in TERMINAL or row.stage is Stage.STUCK:
             return row.stage
@@ -136,7 +136,8 @@ class Settler:
                 return False
         return True
 
-    def _undo_tolerates_missing(self, row: EffectRow) -> bool:
+    def undo_tolerates_missing(self, row: EffectRow) -> bool:
+        """Whether it can be undone without it being known that it happened."""
         undo = row.undo
         if undo is None or not undo.tolerates_missing:
             return False

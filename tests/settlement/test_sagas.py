@@ -81,7 +81,11 @@ def buildings(draw: st.DrawFn) -> list[Storey]:
                 needs=needs,
                 early=early,
                 adopted=adopted,
-                outcome=draw(st.sampled_from([Stage.DONE, Stage.DONE, Stage.DONE, Stage.FAILED])),
+                outcome=draw(
+                    st.sampled_from(
+                        [Stage.DONE, Stage.DONE, Stage.FAILED, Stage.DONE if adopted else Stage.UNKNOWN]
+                    )
+                ),
                 has_undo=draw(st.integers(0, 7)) > 0,
                 stubborn=draw(st.integers(0, 5)) == 0,
             )
@@ -113,31 +117,39 @@ class Site:
     async def build(self) -> Lease:
         lease = await self.journal.open_session("s", thread="t", owner="dead")
         for number, storey in enumerate(self.building):
-            name = name_of(number)
-            undo = UndoPlan(tool="raze", arguments={"storey": "args.storey"}) if storey.has_undo else None
-            await self.journal.intend(
-                lease,
-                Intent(
-                    effect_id=name,
-                    branch_id=f"b{number}",
-                    tool="build",
-                    schema_hash="h",
-                    policy_hash="p",
-                    effect=EffectClass.COMPENSATABLE,
-                    fingerprint=name,
-                    args={"storey": name},
-                    idem_key=name,
-                    hypothesis="test",
-                    adopted_by=None if storey.early else f"real {name}",
-                    undo=undo,
-                    depends_on=tuple(name_of(other) for other in sorted(storey.needs)),
-                ),
-            )
-            await self.journal.record(lease, name, Outcome(stage=storey.outcome, result={"ok": True}))
-            if storey.early and storey.adopted:
-                won = await self.journal.adopt(lease, name, f"real {name}")
-                assert won == (storey.outcome is not Stage.FAILED)
+            await self.put(lease, number, storey)
         return lease
+
+    async def put(self, lease: Lease, number: int, storey: Storey) -> None:
+        """One storey more."""
+        name = name_of(number)
+        undo = (
+            UndoPlan(tool="raze", arguments={"storey": "args.storey"}, tolerates_missing=True)
+            if storey.has_undo
+            else None
+        )
+        await self.journal.intend(
+            lease,
+            Intent(
+                effect_id=name,
+                branch_id=f"b{number}",
+                tool="build",
+                schema_hash="h",
+                policy_hash="p",
+                effect=EffectClass.COMPENSATABLE,
+                fingerprint=name,
+                args={"storey": name},
+                idem_key=name,
+                hypothesis="test",
+                adopted_by=None if storey.early else f"real {name}",
+                undo=undo,
+                depends_on=tuple(name_of(other) for other in sorted(storey.needs)),
+            ),
+        )
+        await self.journal.record(lease, name, Outcome(stage=storey.outcome, result={"ok": True}))
+        if storey.early and storey.adopted:
+            won = await self.journal.adopt(lease, name, f"real {name}")
+            assert won == (storey.outcome is not Stage.FAILED)
 
     async def stages(self) -> dict[str, Stage]:
         return {row.effect_id: row.stage for row in (await self.journal.snapshot()).effects}
@@ -157,6 +169,8 @@ def expected(building: list[Storey], *, saga: bool) -> dict[str, str]:
             found[name_of(number)] = "nothing"
         elif storey.adopted and not saga:
             found[name_of(number)] = "kept"
+        elif storey.outcome is Stage.UNKNOWN and not storey.has_undo:
+            found[name_of(number)] = "stuck"
         elif "stuck" in above or "waiting" in above:
             found[name_of(number)] = "waiting"
         elif storey.stubborn or not storey.has_undo:
@@ -190,7 +204,7 @@ def test_what_is_taken_back_goes_in_order_and_the_stuck_holds_only_what_it_build
         came_to = {
             "nothing": {Stage.FAILED},
             "kept": {Stage.COMMITTED, Stage.DONE},
-            "waiting": {Stage.DONE, Stage.COMMITTED},
+            "waiting": {Stage.DONE, Stage.UNKNOWN, Stage.COMMITTED},
             "stuck": {Stage.STUCK},
             "undone": {Stage.COMPENSATED},
         }
@@ -211,8 +225,40 @@ def test_what_is_taken_back_goes_in_order_and_the_stuck_holds_only_what_it_build
         (session,) = (await site.journal.snapshot()).sessions
         assert (session.state is SessionState.CLOSED) == ("waiting" not in ends)
         assert session.decision == ("saga_aborted" if saga else "" if "waiting" in ends else "completed")
+        await left_alone_and_then_ended(site, lease, meant)
 
     run(body(), seed=0)
+
+
+async def left_alone_and_then_ended(site: Site, lease: Lease, meant: dict[str, str]) -> None:
+    """What waits is not touched again until an operator comes; with each that is freed it goes on."""
+    journal, settler = site.journal, site.parts.settler
+    waiting = list(meant.values()).count("waiting")
+    await asyncio.sleep(1)
+    if waiting:
+        await journal.release_session(lease)
+    rows = await journal.snapshot()
+    assert await recover(journal, settler, owner="nobody") == Report(waiting=waiting)
+    assert await journal.snapshot() == rows, "I12"
+    site.works.stubborn = frozenset()
+    # One whose turn comes has no undo, perhaps, and is stuck then.
+    while stuck := [row for row in await journal.effects("s") if row.stage is Stage.STUCK]:
+        row = stuck[0]
+        taken = await journal.take_session("s", owner="operator") or await journal.reopen_session(
+            "s", owner="operator"
+        )
+        assert taken is not None
+        if row.undo is None:
+            await journal.move(taken, row.effect_id, Stage.STUCK, Stage.COMPENSATED, cause="resolved")
+        else:
+            assert await settler.retry(taken, row) is Stage.COMPENSATED
+        await journal.release_session(taken)
+        await recover(journal, settler, owner="somebody")
+    stages = await site.stages()
+    undone = {name for name, stage in stages.items() if stage is Stage.COMPENSATED}
+    assert undone == {name for name, end in meant.items() if end in {"undone", "stuck", "waiting"}}
+    assert verify(await journal.snapshot()) == ()
+    assert {session.state for session in (await journal.snapshot()).sessions} == {SessionState.CLOSED}
 
 
 def test_what_waited_is_undone_once_the_stuck_is_resolved() -> None:

@@ -170,16 +170,16 @@ async def test_what_fails_is_told_once_and_tried_again(monkeypatch: pytest.Monke
     await place.booking("a")
     place.dies("a")
     fails = 3
-    original = place.journal.open_branches
+    original = place.journal.abort
 
-    async def sometimes(session_id: str) -> Any:
+    async def sometimes(*args: Any) -> Any:
         nonlocal fails
         if fails:
             fails -= 1
             raise JournalError("the disk is full")
-        return await original(session_id)
+        return await original(*args)
 
-    place.journal.open_branches = sometimes  # type: ignore[method-assign] # fails at first
+    place.journal.abort = sometimes  # type: ignore[method-assign] # fails at first
     async with watching(place):
         await place.until(lambda: len(place.told) == 2)
     assert place.news() == [("failed", "ses_a"), ("recovered", "ses_a")]
@@ -202,22 +202,24 @@ async def test_what_cannot_be_finished_is_given_back(monkeypatch: pytest.MonkeyP
     await place.journal.record(lease, building.effect_id, Outcome(stage=Stage.UNKNOWN, error="lost"))
     await place.journal.move(lease, building.effect_id, Stage.UNKNOWN, Stage.STUCK, cause="unresolved")
     place.dies("a")
-    tries = 0
-    original = place.journal.take_session
+    looks = 0
+    original = place.journal.dependents
 
-    async def counted(*args: Any, **options: Any) -> Any:
-        nonlocal tries
-        tries += 1
-        return await original(*args, **options)
+    async def counted(effect_id: str) -> Any:
+        nonlocal looks
+        looks += 1
+        return await original(effect_id)
 
-    place.journal.take_session = counted  # type: ignore[method-assign] # counts
+    place.journal.dependents = counted  # type: ignore[method-assign] # counts
     async with watching(place):
-        await place.until(lambda: tries > 3)
+        await place.until(lambda: looks > 6)
     (notice,) = place.told
-    assert notice.report == Report(recovered=1, waiting=1), "told once, however often it is tried"
-    session = await place.journal.session("ses_a")
-    assert session is not None
+    assert notice.report == Report(recovered=1, waiting=1), "told once, however often it is looked at"
+    rows = await place.journal.snapshot()
+    (session,) = rows.sessions
     assert session.lease_until == 0, "an operator can take it"
+    takes = [event for event in rows.events if event.subject == "ses_a" and event.cause == "taken"]
+    assert len(takes) == 2, "by the owner, and once by who recovered: nothing is written about what waits"
 
 
 async def test_what_somebody_else_recovers_is_not_told() -> None:
