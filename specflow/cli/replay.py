@@ -30,7 +30,7 @@ def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody
     policy: Annotated[list[Path], typer.Option("--policy", help="Policy file or folder; may be repeated.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     tool_latency: Annotated[
-        str, typer.Option("--tool-latency", help="2s, or lognormal:MEDIAN,SIGMA (seconds).")
+        str, typer.Option("--tool-latency", help="2s, lognormal:MEDIAN,SIGMA (seconds), or recorded.")
     ] = "2s",
     predictors: Annotated[
         str, typer.Option("--predictors", help="Comma-separated: sniffer, partial_call, history.")

@@ -37,16 +37,20 @@ HEADINGS = (
 
 def show(total: Row, *, takes: str, real_time: bool) -> None:
     """Print the whole result to standard output. `takes` is empty where nothing was played."""
+    from specflow.replay.latency import USUAL, taking
+
     if not takes:
         typer.echo(f"{total['runs']} runs, {total['steps']} steps; nothing was played")
         for line in _figures(total["predictors"]):
             typer.echo(line)
         return
     clock = "wall-clock" if real_time else "virtual"
-    typer.echo(f"What speculation would have saved, with tools that take {takes} ({clock} time)")
+    typer.echo(f"What speculation would have saved, with tools that take {taking(takes)} ({clock} time)")
     typer.echo("Tokens are spread evenly over each step's model time.")
     if total["untimed_steps"]:
         typer.echo(f"{total['untimed_steps']} of {total['steps']} steps have no recorded time: 50 tokens/s.")
+    if total["untimed_calls"]:
+        typer.echo(f"{total['untimed_calls']} of {total['calls']} calls have no recorded time: {USUAL}.")
     typer.echo()
     # One model needs no sum below it.
     models = total["models"]

@@ -22,11 +22,11 @@ def variants_of(
     Raises:
         ConfigurationError: a latency or a sweep means nothing.
     """
-    from specflow.replay.latency import latency
+    from specflow.replay.latency import checked
     from specflow.replay.variant import Variant, swept
 
-    latency(takes)  # said before the first run is read
-    main = Variant(predictors=tuple(names), takes=takes)
+    # What is no latency is said before the first run is read.
+    main = Variant(predictors=tuple(names), takes=checked(takes))
     mixed = [] if shuffle is None else [replace(main, shuffle=shuffle)]
     return [main, *swept(main, sweeps), *mixed]
 
@@ -36,14 +36,18 @@ def played(replays: Replays, runs: Iterable[Placed], more: Iterable[Placed]) -> 
 
     Raises:
         RecordingError: a run cannot be used.
+        ConfigurationError: tools are to take the time of the record, and no run has one.
     """
     from specflow.replay.cast import HISTORY, casts
+    from specflow.replay.recorded_times import recorded_times
 
     names = replays.variants[0].predictors
     with progress() as tell:
         try:
-            if HISTORY in names:
-                runs = list(runs)  # it learns from all of them first
+            if HISTORY in names or replays.by_the_record:
+                runs = list(runs)  # what is learned, and what tools usually take, is in all of them
+            if replays.by_the_record and runs:
+                replays.times = recorded_times(run for _, run in runs)
             known = len(runs) if isinstance(runs, list) else None
             cast = casts(runs, more, names=names, judge_for=replays.judge_for, tell=tell)
             for done, ((file, run), who) in enumerate(cast):

@@ -186,7 +186,7 @@ def _page(reading: Reading, survey: Survey, output: Path | None) -> Iterator[str
     yield f"  results     {survey.answered} of {survey.calls} calls"
     yield f"  tool times  {survey.took} of {survey.calls} calls"
     if survey.latency:
-        yield f"              replay them with --tool-latency {survey.latency}"
+        yield f"              replay them with --tool-latency recorded, or {survey.latency}"
     for finding in survey.findings(reading.notes):
         yield f"{'finding' if finding.grave else 'note'}: {finding.message}"
         if finding.means:

@@ -19,6 +19,7 @@ from specflow.effects.registry import ToolRegistry
 from specflow.policy.settings import EARLY_TIMEOUT, Judge, ToolSettings
 from specflow.policy.verdict import Speculate, Verdict
 from specflow.replay.latency import Latency
+from specflow.replay.recorded_times import of_unlisted
 from specflow.replay.steps import Step
 from specflow.speculation.match import match_key
 
@@ -43,9 +44,9 @@ class Bound:
         for place, step in enumerate(steps):
             proposed = None if guessed is None else guessed[place]
             known |= proposed or set()
-            ends = self._ends(step, proposed, known, elapsed)
+            ends = self._ends(step, place, proposed, known, elapsed)
             took.append(max([step.seconds, *ends]))
-            elapsed += max([step.seconds, *(step.seconds + self._alone(call) for call in step.calls)])
+            elapsed += step.seconds + max((self._alone(call, place) for call in step.calls), default=0.0)
         return tuple(took)
 
     def key(self, call: Call) -> str:
@@ -56,23 +57,24 @@ class Bound:
         return match_key(call, self.judge.settings(tool).match, writes=self._verdict(call).effect.writes)
 
     def _ends(
-        self, step: Step, proposed: Set[str] | None, known: Set[str], elapsed: float
+        self, step: Step, place: int, proposed: Set[str] | None, known: Set[str], elapsed: float
     ) -> Iterator[float]:
         taken: set[str] = set()
         for call in step.calls:
-            key, alone = self.key(call), self._alone(call)
+            key, alone = self.key(call), self._alone(call, place)
             best = step.seconds + alone
             # One speculation answers one call: of two equal calls the second is made for real.
             if call.fingerprint not in taken:
                 taken.add(call.fingerprint)
-                early = self._early(
-                    call, elapsed, None if proposed is None else (key in proposed, key in known)
-                )
+                guessed = None if proposed is None else (key in proposed, key in known)
+                early = self._early(call, place, elapsed, guessed)
                 if early is not None:
                     best = min(best, max(step.seconds, early))
             yield best
 
-    def _early(self, call: Call, elapsed: float, guessed: tuple[bool, bool] | None) -> float | None:
+    def _early(
+        self, call: Call, place: int, elapsed: float, guessed: tuple[bool, bool] | None
+    ) -> float | None:
         """Seconds after the step's beginning at which the call's early twin ends at best; None: has none."""
         tool = self.registry.get(call.tool)
         if tool is None:
@@ -86,17 +88,21 @@ class Bound:
             return 0.0
         if not _allowed(verdict, settings) or tool.problems(call.args):
             return None
-        seconds = self.latency(call)
+        # What lives on may have been started in an earlier step, where the same call may have been quicker.
+        begins = range(place + 1) if lives_on else (place,)
+        seconds = min(self.latency(call, step) for step in begins)
         if seconds > (settings.timeout or EARLY_TIMEOUT):
             return None  # given up early, then made for real
         return seconds - (min(settings.ttl, elapsed) if lives_on and settings.ttl else 0.0)
 
-    def _alone(self, call: Call) -> float:
+    def _alone(self, call: Call, place: int) -> float:
         """Seconds the call takes at least when the real run makes it itself."""
         tool = self.registry.get(call.tool)
-        if tool is None or self._verdict(call).effect is EffectClass.DENY:
+        if tool is None:
+            return of_unlisted(self.latency, call, place)
+        if self._verdict(call).effect is EffectClass.DENY:
             return 0.0
-        seconds = self.latency(call)
+        seconds = self.latency(call, place)
         timeout = self.judge.settings(tool).timeout
         return seconds if timeout is None else min(seconds, timeout)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+from specflow.replay.latency import USUAL, taking
 from specflow.replay.page_parts import PARTS
 from specflow.replay.page_rest import REST
 from specflow.replay.page_style import STYLE
@@ -19,16 +20,18 @@ NOTHING_ELSE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def page(found: Found, *, takes: str, real_time: bool) -> str:
-    """The page, as text. Every figure in it is one of `found`, and says which. `takes`: as for `latency`."""
+    """The page, as text. Every figure in it is one of `found`, and says which. `takes`: as for a variant."""
     clock = "by the wall clock" if real_time else "on virtual time"
     title = "What speculation would have saved"
     intro = (
         f"{found['runs']} recorded runs with {found['steps']} steps, replayed {clock} with tools that take "
-        f"{takes}. Tokens are spread evenly over each step's model time."
+        f"{taking(takes)}. Tokens are spread evenly over each step's model time."
     )
     doubts = []
     if found["untimed_steps"]:
         doubts.append(f"{found['untimed_steps']} steps have no recorded time: 50 tokens a second.")
+    if found["untimed_calls"]:
+        doubts.append(f"{found['untimed_calls']} calls have no recorded time: {USUAL}.")
     if found.get("interrupted"):
         doubts.append("The replay was interrupted: these are the runs before that.")
     if found["intervals"]["saved_seconds"] is None:

@@ -24,6 +24,7 @@ from specflow.prediction.chunk import Chunk, ChunkKind
 from specflow.prediction.predictor import AnyPredictor, TurnContext
 from specflow.replay.hurried_loop import run_hurried
 from specflow.replay.latency import Latency
+from specflow.replay.recorded_times import of_unlisted
 from specflow.replay.steps import Step
 from specflow.speculation.adopt import RealCall
 from specflow.speculation.assemble import assemble
@@ -51,17 +52,21 @@ class Played:
 
 
 class Tools:
-    """The body of every tool of a replay: it takes its time and answers what was recorded."""
+    """The body of every tool of a replay: it takes its time and answers what was recorded.
+
+    `step` is the one that is being played.
+    """
 
     def __init__(self, steps: Sequence[Step], latency: Latency) -> None:
         self.latency = latency
+        self.step = 0
         self._answers: dict[str, str] = {}
         for step in steps:
             for call, result in zip(step.calls, step.results, strict=True):
                 self._answers.setdefault(call.fingerprint, result)
 
     async def __call__(self, call: Call, context: CallContext) -> Any:
-        await asyncio.sleep(self.latency(call))
+        await asyncio.sleep(self.latency(call, self.step))
         # What the record never saw was a wrong guess: nobody will read the answer.
         return self._answers.get(call.fingerprint, "")
 
@@ -114,6 +119,7 @@ class _Stage:
         took, turns = [], []
         for number, step in enumerate(steps):
             began = loop.time()
+            self.tools.step = number
             turn = await self._think(step, began)
             turns.append(turn.turn_id)
             # Where the user has spoken, the turn may belong to a new session of the conversation.
@@ -143,6 +149,8 @@ class _Stage:
         """The real run makes the calls of the message side by side, as LangGraph's tool node does."""
         ended = await asyncio.gather(
             *(self._make(session, real) for real in self._real(step.calls, number)),
+            # Who answered them does not matter: where the record says how long that took, it takes so long.
+            *(asyncio.sleep(seconds) for seconds in self._unlisted(step.calls, number) if seconds),
             return_exceptions=True,
         )
         for error in ended:
@@ -157,10 +165,15 @@ class _Stage:
             # made again, so its time is charged on top of the wait.
             await self.tools(real.call, CallContext())
 
+    def _unlisted(self, calls: Iterable[Call], number: int) -> Iterable[float]:
+        return (
+            of_unlisted(self.tools.latency, call, number) for call in calls if call.tool not in self.registry
+        )
+
     def _real(self, calls: Iterable[Call], number: int) -> Iterable[RealCall]:
         for place, call in enumerate(calls):
             tool = self.registry.get(call.tool)
-            # A tool that does not exist was answered by the framework, at once.
+            # A tool that does not exist was answered by the framework.
             if tool is not None:
                 yield RealCall(
                     call=call,
@@ -176,8 +189,9 @@ class _Stage:
 def _experience(parts: Parts, steps: Sequence[Step], tools: Tools) -> None:
     """A runtime at work knows how long its tools usually take; one run is too short to find out."""
     usual: dict[str, list[float]] = {}
-    for call in (call for step in steps for call in step.calls):
-        usual.setdefault(call.tool, []).append(tools.latency(call))
+    for number, step in enumerate(steps):
+        for call in step.calls:
+            usual.setdefault(call.tool, []).append(tools.latency(call, number))
     for tool, seconds in usual.items():
         for _ in range(ENOUGH_FOR_MEDIAN):
             parts.durations.saw(tool, median(seconds))

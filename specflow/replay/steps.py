@@ -27,13 +27,15 @@ class Step:
     """One answer of the model. `pieces` are (seconds since the step began, chunk).
 
     `seconds` is the model's whole time; `timed` says that it was recorded (else it is made from the tokens).
-    `results` answer `calls` one to one, as text; empty where the record has none.
+    `results` answer `calls` one to one, as text; empty where the record has none. `took` are the seconds
+    that their tools took, None where the record does not say.
     """
 
     pieces: tuple[tuple[float, Chunk], ...]
     seconds: float
     calls: tuple[Call, ...]
     results: tuple[str, ...]
+    took: tuple[float | None, ...]
     history: tuple[HistoryItem, ...]
     timed: bool = True
 
@@ -98,6 +100,7 @@ def _step(reply: Reply, turn: RecordedTurn, history: tuple[HistoryItem, ...]) ->
         results=tuple(result.content if result else "" for result in answers(turn)),
         history=history,
         timed=turn.gen_s is not None,
+        took=tuple(result.seconds if result else None for result in answers(turn)),
     )
 
 

@@ -24,6 +24,7 @@ from specflow.replay.misfires import Misfires, misfires_of
 from specflow.replay.oracle import Bound
 from specflow.replay.percentiles import percentiles
 from specflow.replay.quality import PRECISION
+from specflow.replay.recorded_times import RecordedLatency, RecordedTimes
 from specflow.replay.score import Scores
 from specflow.replay.shuffled import shuffled
 from specflow.replay.simulate import Played, Tools, play
@@ -38,6 +39,7 @@ COUNTS = (
     "runs",
     "steps",
     "untimed_steps",
+    "untimed_calls",
     "launched",
     "wasted_calls",
     "calls",
@@ -62,7 +64,8 @@ OUTCOMES = ("hit", "late", "miss", "stale", "cancelled", "compensated", "stuck")
 class Summary:
     """Totals. Times in seconds of the runs' own time, money in USD.
 
-    `untimed_steps` are those whose model time was made from their tokens. `calls` are the real calls that
+    `untimed_steps` are those whose model time was made from their tokens; `untimed_calls`, where tools take
+    the time of the record, the calls of listed tools that have none there. `calls` are the real calls that
     were made: hit, late, miss or stale, `held` (the policy lets them not run early) or `refused`;
     `conflicts` of them failed because an early write was in their way. `unknown` are calls of tools that the
     run does not list, which take no time. Every launched call was adopted (hit,
@@ -78,6 +81,7 @@ class Summary:
     runs: int = 0
     steps: int = 0
     untimed_steps: int = 0
+    untimed_calls: int = 0
     launched: int = 0
     wasted_calls: int = 0
     calls: int = 0
@@ -148,7 +152,7 @@ def replay_run(
     *,
     judge_for: JudgeFor,
     predictors: Sequence[AnyPredictor],
-    latency: Latency,
+    latency: Latency | RecordedTimes,
     threshold: float | None = None,
     shuffle: int | None = None,
     speed: float | None = None,
@@ -156,6 +160,7 @@ def replay_run(
 ) -> Summary:
     """Replay one run twice, sequential and speculative, beside its bounds, and add it to `summary`.
 
+    `latency` says how long tools take, `RecordedTimes` that they take what is recorded.
     `threshold` takes the place of the policy's own ones (in [0, 1]); `shuffle` is the seed by which the words
     of the answers are shuffled. `speed` is as for `play`. Returns the summary of this run alone.
 
@@ -165,7 +170,8 @@ def replay_run(
     place = place or f"run {run.number}"
     spoken = None if shuffle is None else shuffled(run, shuffle)
     steps = tuple(steps_of(run, place=place, spoken=spoken))
-    tools = Tools(steps, latency)
+    takes = latency.on(steps) if isinstance(latency, RecordedTimes) else latency
+    tools = Tools(steps, takes)
     registry = tools_of(run, tools, place=place)
     judge = judge_for(registry)
     if threshold is not None:
@@ -186,13 +192,15 @@ def replay_run(
 
     try:
         sequential, speculative = once((), Mode.OFF), once(predictors, Mode.ON)
-        bound = Bound(registry=registry, judge=judge, latency=latency)
+        bound = Bound(registry=registry, judge=judge, latency=takes)
         best = sum(bound.steps(steps))
         ideal = sum(bound.steps(steps, _guessed(bound, speculative)))
     except (RecursionError, Unresolvable, re.error) as error:
         # Only a schema or a value of the record can be nested, refer or match like that.
         raise RecordingError(f"{place}: the arguments cannot be checked: {error}") from error
     one = _count(steps, registry, judge, speculative)
+    if isinstance(takes, RecordedLatency):
+        one.untimed_calls = takes.missing(registry)
     one.misfires.count(misfires_of(speculative.log.events))
     one.loose = loose_of(steps, speculative.log.events)
     one.sequential_seconds = sequential.seconds

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from specflow.errors import ConfigurationError
-from specflow.replay.latency import latency
+from specflow.replay.latency import checked
 
 THRESHOLD, TOOL_LATENCY = "threshold", "tool-latency"
 SWEEPS = (THRESHOLD, TOOL_LATENCY)
@@ -16,8 +16,8 @@ MOST_VALUES = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """`takes` is as for `latency`. `threshold` None: as the policy says. `shuffle`: the seed by which the
-    words of the answers are shuffled, None for their own order. `sweep` and `value` name the row of a sweep.
+    """`takes` is as for `latency`, or `recorded`. `threshold` None: as the policy says. `shuffle`: the seed
+    that shuffles the words of the answers, None for their own order. `sweep`, `value` name a sweep's row.
     """
 
     predictors: tuple[str, ...]
@@ -58,8 +58,8 @@ def _swept(base: Variant, text: str) -> Iterator[Variant]:
         if name == THRESHOLD:
             yield replace(named, threshold=_share(value))
         else:
-            latency(value)  # said before the first run is played
-            yield replace(named, takes=value)
+            # What is no latency is said before the first run is played.
+            yield replace(named, takes=checked(value))
 
 
 def _share(text: str) -> float:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from specflow.effects.registry import ToolRegistry
+from specflow.errors import ConfigurationError
 from specflow.policy.settings import Judge
 from specflow.replay import ask, summary
 from specflow.replay.cast import Cast
-from specflow.replay.latency import latency
+from specflow.replay.latency import RECORDED, Latency, latency
+from specflow.replay.recorded_times import RecordedTimes
 from specflow.replay.summary import Summary
 from specflow.replay.variant import Variant
 from specflow.traces.recorded import RecordedRun
@@ -24,7 +26,7 @@ class Replays:
     """Replays one run after the other; the first of `variants` is the one that counts.
 
     `sets` are the variants of single predictors. `speed` is as for `play`. Without `plays` predictors are
-    only asked.
+    only asked. `times` are needed where a variant's tools take the time of the record (`by_the_record`).
     """
 
     judge_for: Callable[[ToolRegistry], Judge]
@@ -32,6 +34,7 @@ class Replays:
     sets: Sequence[Variant] = ()
     speed: float | None = None
     plays: bool = True
+    times: RecordedTimes | None = None
     by_variant: dict[Variant, Summary] = field(default_factory=dict)
     by_model: dict[str, Summary] = field(default_factory=dict)
 
@@ -39,6 +42,11 @@ class Replays:
     def total(self) -> Summary:
         """What counts, so far."""
         return self.by_variant.setdefault(self.variants[0], Summary())
+
+    @property
+    def by_the_record(self) -> bool:
+        """Whether anything is played in which tools take the time of the record."""
+        return self.plays and any(one.takes == RECORDED for one in (*self.variants, *self.sets))
 
     def add(self, run: RecordedRun, cast: Cast, *, place: str) -> None:
         """Replay a run in every variant; an interruption leaves it out of all of them.
@@ -62,7 +70,7 @@ class Replays:
                 Summary(),
                 judge_for=self.judge_for,
                 predictors=cast.fresh(variant.predictors),
-                latency=latency(variant.takes),
+                latency=self._latency(variant),
                 threshold=variant.threshold,
                 shuffle=variant.shuffle,
                 speed=self.speed,
@@ -73,6 +81,13 @@ class Replays:
         for variant, one in found.items():
             self.by_variant.setdefault(variant, Summary()).include(one)
         self.by_model.setdefault(run.model or "unknown", Summary()).include(found[main])
+
+    def _latency(self, variant: Variant) -> Latency | RecordedTimes:
+        if variant.takes != RECORDED:
+            return latency(variant.takes)
+        if self.times is None:
+            raise ConfigurationError("nothing is known of how long the tools of the record took")
+        return self.times
 
     def as_json(self) -> dict[str, Any]:
         """The shape programs rely on."""

@@ -144,7 +144,9 @@ class Survey:
                 code="no_tool_times",
                 count=self.answered - self.took,
                 message=f"{self.answered - self.took} of {self.answered} results have no time of the tool",
-                means="replay never takes tool times from a record: say them with --tool-latency",
+                means="with --tool-latency recorded they take the median of their tool"
+                if self.took
+                else "replay cannot take tool times from this record: say them with --tool-latency",
                 grave=False,
             ),
         ]  # fmt: skip
