@@ -15,6 +15,7 @@ from specflow.prediction.candidate import Candidate
 from specflow.prediction.history.predictor import HistoryPredictor
 from specflow.prediction.predictor import AnyPredictor
 from specflow.replay.steps import Step
+from specflow.speculation.believe import CERTAIN
 
 
 def stages_of(predictors: Sequence[AnyPredictor]) -> Stages:
@@ -58,6 +59,9 @@ class Believing:
 
     def _believed(self, candidate: Candidate, guess: Guess) -> Believed:
         tool, said = candidate.call.tool, guess.said
+        if candidate.predictor in CERTAIN:
+            # The model is writing it: taken at its word, as at run time.
+            return Believed(candidate, max(said.values()), 0.0)
         likely = self.ensemble.probability(tool, said, self.scene)
         enough = self.ensemble.threshold(tool, said, self.scene, self.precision)
         return Believed(replace(candidate, confidence=likely), max(said.values()), enough)

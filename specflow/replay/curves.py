@@ -13,10 +13,9 @@ THRESHOLDS = tuple(step / 20 for step in range(20))
 
 
 def precision_recall(guesses: Sequence[Guess]) -> list[dict[str, Any]]:
-    """For thresholds of confidence from 0 to 0.95: of the best guess of each step, how many are that sure
-    (`n`), the share of these that is the read that came first (`precision`), and the share of such reads that
-    is found (`recall`). With 95 % intervals over tasks. Right guesses of calls that are no reads are left
-    out: they are not wrong, and nothing would be started for them.
+    """For thresholds of confidence from 0 to 0.95: of the best guess at a read in each step, how many are
+    that sure (`n`), the share of these that is the read that came first (`precision`), and the share of such
+    reads that is found (`recall`). With 95 % intervals over tasks.
     """
     found = []
     for threshold in THRESHOLDS:
@@ -64,9 +63,8 @@ def reliability(guesses: Sequence[Guess]) -> list[dict[str, Any]]:
 
 
 def _at(guess: Guess, threshold: float) -> tuple[float, float, float]:
-    counts = guess.read or not guess.right
-    made = counts and guess.confidence > 0 and guess.confidence >= threshold
-    return float(made), float(made and guess.right and guess.read), float(guess.read)
+    made = guess.confidence > 0 and guess.confidence >= threshold
+    return float(made), float(made and guess.right), float(guess.read)
 
 
 def _share(part: float, whole: float) -> float:

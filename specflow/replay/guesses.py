@@ -17,10 +17,12 @@ from specflow.replay.steps import Step
 @dataclass(frozen=True, slots=True)
 class Guess:
     """How one step was guessed. `read`: the model's first call was a read; `place`: where it stood among the
-    guesses by confidence, -1 for nowhere. `confidence` is that of the best guess, `right` whether it was the
-    first call. `lost` says why it was not: `name:TOOL`, `argument:TOOL.PARAMETER` or `nowhere:TOOL.PARAMETER`
-    (a value that the conversation does not hold). `said` is what its predictor said of the best guess itself,
-    `enough` whether it is likely enough for the precision that is asked for, by its tool.
+    guesses by confidence, -1 for nowhere. `lost` says why it was not the first of them: `name:TOOL`,
+    `argument:TOOL.PARAMETER` or `nowhere:TOOL.PARAMETER` (a value that the conversation does not hold).
+
+    The rest is of the best guess that is a read, since nothing else is started on a guess: its `confidence`
+    (0 where there is none), whether it was the first call (`right`), what its predictor `said` of it, and
+    whether it is likely enough for the precision that is asked for, by its tool (`enough`).
     """
 
     task: str
@@ -38,8 +40,12 @@ def reads(judge: Judge, registry: ToolRegistry, call: Call) -> bool:
     return not judge.judge(registry.get(call.tool), call, context={}).effect.writes
 
 
-def guess_of(step: Step, said: Sequence[Candidate], *, read: bool, task: str) -> Guess:
-    """How good the proposals were; of one call proposed twice the higher confidence counts."""
+def guess_of(
+    step: Step, said: Sequence[Candidate], *, read: bool, task: str, early: Sequence[Candidate] | None = None
+) -> Guess:
+    """How good the proposals were; of one call proposed twice the higher confidence counts. `early` are those
+    that are reads; None: all of them.
+    """
     best: dict[str, Candidate] = {}
     for candidate in said:
         known = best.get(candidate.call.fingerprint)
@@ -47,13 +53,14 @@ def guess_of(step: Step, said: Sequence[Candidate], *, read: bool, task: str) ->
             best[candidate.call.fingerprint] = candidate
     ordered = sorted(best.values(), key=lambda one: -one.confidence)
     first = step.calls[0] if step.calls else None
+    launched = max(said if early is None else early, key=lambda one: one.confidence, default=None)
     place = next((at for at, one in enumerate(ordered) if one.call == first), -1)
     return Guess(
         task=task,
         read=read and first is not None,
         place=place,
-        confidence=ordered[0].confidence if ordered else 0.0,
-        right=place == 0,
+        confidence=launched.confidence if launched is not None else 0.0,
+        right=launched is not None and launched.call == first,
         lost=_lost(step, first, ordered) if first is not None and read and place != 0 else (),
     )
 

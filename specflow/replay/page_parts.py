@@ -81,9 +81,9 @@ def precision(found: Found) -> Iterator[str]:
     if not known:
         return
     about = (
-        "The best guess of every step, from a threshold of confidence on: the share of these guesses that is "
-        "the read which came first (precision), and the share of such reads that is found (recall). Right "
-        "guesses of calls that are no reads are left out."
+        "The best guess at a read in every step, from a threshold of confidence on: the share of these "
+        "guesses that is the read which came first (precision), and the share of such reads that is found "
+        "(recall)."
     )
     yield head("Precision and recall, by threshold", about)
     lines = [

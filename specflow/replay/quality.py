@@ -18,11 +18,12 @@ def quality(guesses: Sequence[Guess]) -> dict[str, Any]:
     """The figures as programs read them, with 95 % intervals over tasks.
 
     `reads` is over messages whose first call is a read: `top1` and `top3` say how often that very call was
-    the best guess, or among the best three. `every_step` takes the best guess of every answer of the model,
-    replies included: `recall` is the largest share of those reads that is guessed by a threshold of
-    confidence at which `precision` of the guesses are right; `ece` the expected calibration error (10 bins of
-    equal width), `ece_said` that of what the predictor said itself. `by_tool` is what comes of thresholds
-    that nobody chose afterwards: for each tool that which its earlier guesses called for at that `precision`.
+    the best guess, or among the best three. `every_step` takes, of every answer of the model, replies
+    included, the best guess that is a read (no other is started, so no other is right or wrong): `recall` is
+    the largest share of those reads that is guessed by a threshold of confidence at which `precision` of the
+    guesses are right; `ece` the expected calibration error (10 bins of equal width), `ece_said` that of what
+    the predictor said itself. `by_tool` is what comes of thresholds that nobody chose afterwards: for each
+    tool that which its earlier guesses called for at that `precision`.
     """
     first = [guess for guess in guesses if guess.read]
     lost = Counter(reason for guess in first for reason in guess.lost)
@@ -74,13 +75,13 @@ def precise(guesses: Sequence[Guess]) -> float:
     that were right.
     """
     made = [guess for guess in guesses if guess.enough]
-    return sum(guess.right and guess.read for guess in made) / len(made) if made else 0.0
+    return sum(guess.right for guess in made) / len(made) if made else 0.0
 
 
 def recalled(guesses: Sequence[Guess]) -> float:
     """Right guesses among these, over the messages whose first call is a read."""
     wanted = sum(guess.read for guess in guesses)
-    return sum(guess.enough and guess.right and guess.read for guess in guesses) / wanted if wanted else 0.0
+    return sum(guess.enough and guess.right for guess in guesses) / wanted if wanted else 0.0
 
 
 def best_threshold(guesses: Sequence[Guess]) -> float | None:
@@ -98,7 +99,7 @@ def _best(guesses: Sequence[Guess]) -> tuple[int, float | None]:
     ordered = sorted((guess for guess in guesses if guess.confidence), key=lambda guess: -guess.confidence)
     right, best, threshold = 0, 0, None
     for count, guess in enumerate(ordered, start=1):
-        right += guess.right and guess.read
+        right += guess.right
         last = count == len(ordered) or ordered[count].confidence < guess.confidence
         if last and right > best and right >= PRECISION * count:
             best, threshold = right, guess.confidence

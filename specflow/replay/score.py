@@ -105,8 +105,10 @@ class Scores:
             score.top1 += wanted[0] in said[:1]
             score.top3 += wanted[0] in said[:3]
         read = bool(step.calls) and reads(step.calls[0])
-        guess = guess_of(step, proposed, read=read, task=task)
-        best = max(believed, key=lambda one: one.candidate.confidence, default=None)
+        # What writes waits for the model, however sure a guess is: it is neither a hit nor a misfire.
+        early = [one for one in believed if reads(one.candidate.call)]
+        guess = guess_of(step, proposed, read=read, task=task, early=[one.candidate for one in early])
+        best = max(early, key=lambda one: one.candidate.confidence, default=None)
         if best is not None:
             enough = best.candidate.confidence >= best.enough
             guess = replace(guess, said=best.said, enough=enough)

@@ -12,8 +12,10 @@ from specflow.policy.load import loads
 from specflow.prediction.candidate import Candidate
 from specflow.prediction.history import lesson as lessons_module
 from specflow.prediction.history.lesson import Lesson
+from specflow.prediction.partial_call import PartialCallPredictor
 from specflow.replay.ask import score_run
 from specflow.replay.cast import casts
+from specflow.replay.curves import precision_recall
 from specflow.replay.guesses import Guess, guess_of
 from specflow.replay.interval import interval
 from specflow.replay.lessons import ALONE, Trainings, lesson_of
@@ -199,3 +201,43 @@ def test_thresholds_of_each_tool_by_hand() -> None:
     guesses = [enough(True, enough=True), enough(False, enough=True), enough(True, enough=False)]
     row = quality([*guesses, guess(-1, 0.0)])["every_step"]
     assert (row["by_tool"]["n"], row["by_tool"]["precision"], row["by_tool"]["recall"]) == (2, 0.5, 0.25)
+
+
+def test_a_guess_of_what_must_wait_is_neither_right_nor_wrong(kit: Any) -> None:
+    """Only reads are started on a guess, so only these can be misfires."""
+    run = kit.run(
+        kit.answer(1.0, ("read", {"id": 1})),
+        kit.answer(1.0, ("pay", {"id": 2})),
+        kit.answer(1.0, ("pay", {"id": 3}), ("read", {"id": 3})),
+        kit.answer(1.0),
+    )
+    one = score_run(
+        run,
+        judge_for=lambda registry: loads(kit.policy, tools=registry),
+        predictors=[PartialCallPredictor()],
+    )
+    first, pays, both, reply = one.scores.of["partial_call"].guesses
+    assert (first.right, first.confidence > 0.9, first.place) == (True, True, 0)
+    assert (pays.right, pays.confidence, pays.place) == (False, 0.0, 0)
+    assert (both.right, both.confidence > 0.9, both.place) == (False, True, 0), "not the first call"
+    assert (reply.right, reply.confidence) == (False, 0.0)
+    row = quality([first, pays, reply])["every_step"]
+    assert (row["recall"], row["n"]) == (1.0, 3)
+    assert row["ece"] == row["ece_said"] < 0.01, "what the model writes itself is taken at its word"
+    points = precision_recall([first, pays, reply])
+    assert {point["precision"] for point in points} == {1.0}
+
+
+def test_a_wrong_guess_at_a_read_stands_behind_a_surer_one_at_a_write(kit: Any) -> None:
+    run = kit.run(kit.answer(1.0, ("pay", {"id": 1})), kit.answer(1.0, ("read", {"id": 2})))
+    calls = {name: Call(tool=name, args={"id": 2}) for name in ("pay", "read")}
+    said = [(0, calls["pay"], 0.9), (0, calls["read"], 0.6)]
+    one = score_run(
+        run,
+        judge_for=lambda registry: loads(kit.policy, tools=registry),
+        predictors=[kit.guesser([said, said])],
+    )
+    wrong, right = one.scores.of["guesser"].guesses
+    assert (wrong.right, wrong.said) == (False, 0.6), "the read that would have been started"
+    assert (right.right, right.said, right.place) == (True, 0.6, 1)
+    assert right.lost == ("name:read",), "the surest guess was another"

@@ -102,8 +102,8 @@ def test_the_curve_and_the_bins_by_hand() -> None:
     guesses = [
         *(Guess(str(task), True, 0, 0.92, True) for task in range(3)),
         Guess("3", True, -1, 0.92, False),
-        # Right, but no read: nothing would be started for it.
-        Guess("4", False, 0, 0.92, True),
+        # The surest guess was the call, but no read: nothing would be started for it.
+        Guess("4", False, 0, 0.0, False),
         Guess("5", True, 0, 0.42, True),
         Guess("6", False, -1, 0.0, False),
     ]
@@ -114,7 +114,7 @@ def test_the_curve_and_the_bins_by_hand() -> None:
     low, high = curve[0.9]["precision_interval"]
     assert low < 0.75 < high
     said = [(held["from"], held["n"], held["said"], held["came"]) for held in reliability(guesses)]
-    assert said == [(0.4, 1, 0.42, 1.0), (0.9, 5, 0.92, 0.8)]
+    assert said == [(0.4, 1, 0.42, 1.0), (0.9, 4, 0.92, 0.75)]
     assert precision_recall([]) == reliability([]) == []
 
 
