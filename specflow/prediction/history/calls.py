@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from specflow.prediction.history.dialogue import USER, Args, Dialogue
 from specflow.prediction.history.keys import Key
-from specflow.prediction.history.looks import look
+from specflow.prediction.history.looks import NOTHING, look
 from specflow.prediction.history.pool import Pooled
 from specflow.prediction.history.traits import age_step, log_step, small
 
@@ -29,8 +30,8 @@ class _Fit:
 
 
 @dataclass(slots=True)
-class _Origin:
-    """Where the arguments stand: among the unused values of their paths, in time, in the texts."""
+class _Part:
+    """Where an argument stands, or several: in the texts, in time, among the unused values of their paths."""
 
     user: int = 0
     everywhere: int = 0
@@ -48,7 +49,7 @@ def of_calls(dialogue: Dialogue, tool: str, pooled: Sequence[Pooled]) -> list[li
     """The keys of the traits of each call of the pool, in its order."""
     if not pooled:
         return []
-    places = _Places(dialogue, tool)
+    parts = _Parts(dialogue, tool)
     fits = _fits(dialogue, [one.args for one in pooled])
     fresh = [(tool, one.args) not in dialogue.made for one in pooled]
     best_now, best_ever = max(fit.now for fit in fits), max(fit.ever for fit in fits)
@@ -68,7 +69,7 @@ def of_calls(dialogue: Dialogue, tool: str, pooled: Sequence[Pooled]) -> list[li
     found: list[list[Key]] = []
     for rank, (one, fit, new) in enumerate(zip(pooled, fits, fresh, strict=True)):
         args, n = one.args, len(one.args)
-        where = _origin(dialogue, tool, one, places)
+        where = _origin(parts, one)
         again = 0 if new else min(3, dialogue.times[tool, args])
         user, first = _share(where.user, n), age_step(where.first)
         titled = 0 if not fit.title else (2 if fit.title == 1 else 1) + (2 if fit.title == best_title else 0)
@@ -120,16 +121,43 @@ def _standing(points: float, best: float, alone: bool) -> int:
     return -1 if points < best else 2 if alone else 1
 
 
-class _Places:
-    """Where values stand on their paths; each path is gone through once."""
+class _Parts:
+    """Where each argument stands; what calls of the pool have in common is looked up once."""
 
     def __init__(self, dialogue: Dialogue, tool: str) -> None:
         self._dialogue = dialogue
         self._tool = tool
+        self._known: dict[tuple[str, str, str], _Part] = {}
         self._unused: dict[tuple[str, str], dict[str, int]] = {}
-        self._all: dict[str, dict[str, int]] = {}
+        self._after: dict[tuple[str, str], str | None] = {}
 
-    def unused(self, name: str, path: str) -> dict[str, int]:
+    def of(self, name: str, value: str, path: str) -> _Part:
+        """The argument of that name, with a value of that path."""
+        found = self._known.get((name, value, path))
+        if found is None:
+            found = self._known[name, value, path] = self._part(name, value, path)
+        return found
+
+    def _part(self, name: str, value: str, path: str) -> _Part:
+        dialogue = self._dialogue
+        seen, sight, step = look(dialogue, value), dialogue.known.get(value), dialogue.step
+        order = self._places(name, path)
+        at = order.get(value)
+        used = dialogue.used.get((self._tool, name), {})
+        return _Part(
+            seen.user,
+            seen.everywhere,
+            seen.model,
+            NEVER if sight is None else step - sight.last,
+            0 if sight is None else step - sight.last,
+            NEVER if sight is None else step - sight.first,
+            0 if at is None else at,
+            0 if at is None else len(order) - 1 - at,
+            bool(used) and self._follows(name, path) == value,
+            value in used,
+        )
+
+    def _places(self, name: str, path: str) -> dict[str, int]:
         """The place of each value of the path that the parameter has not had yet, among these."""
         found = self._unused.get((name, path))
         if found is None:
@@ -137,70 +165,60 @@ class _Places:
             found = self._unused[name, path] = {value: at for at, value in enumerate(values)}
         return found
 
-    def follows(self, path: str, one: str, other: str) -> bool:
-        """Whether a value came up right after another one on the path."""
-        places = self._all.get(path)
-        if places is None:
-            values = self._dialogue.at.get(path, ())
-            places = self._all[path] = {value: at for at, value in enumerate(values)}
-        return one in places and places.get(other) == places[one] + 1
+    def _follows(self, name: str, path: str) -> str | None:
+        """The value that came up on the path right after the one that the parameter had last."""
+        if (name, path) not in self._after:
+            last = next(reversed(self._dialogue.used[self._tool, name]))
+            values = iter(self._dialogue.at.get(path, ()))
+            # Goes on behind the last one, if it is there.
+            self._after[name, path] = next(values, None) if last in values else None
+        return self._after[name, path]
 
 
-def _origin(dialogue: Dialogue, tool: str, one: Pooled, places: _Places) -> _Origin:
-    step, found = dialogue.step, _Origin()
+def _origin(parts: _Parts, one: Pooled) -> _Part:
+    """Where the arguments of a call stand, together."""
+    if len(one.args) == 1:
+        ((name, value),), (path,) = one.args, one.paths
+        return parts.of(name, value, path)
+    found = _Part()
     for (name, value), path in zip(one.args, one.paths, strict=True):
-        seen = look(dialogue, value)
-        found.user += seen.user
-        found.everywhere += seen.everywhere
-        found.model += seen.model
-        sight = dialogue.known.get(value)
-        if sight is not None:
-            found.newest = min(found.newest, step - sight.last)
-            found.oldest = max(found.oldest, step - sight.last)
-            found.first = min(found.first, step - sight.first)
-        order = places.unused(name, path)
-        at = order.get(value)
-        if at is not None:
-            found.place = max(found.place, at)
-            found.tail = max(found.tail, len(order) - 1 - at)
-        used = dialogue.used.get((tool, name))
-        if used:
-            found.used += value in used
-            found.after |= places.follows(path, next(reversed(used)), value)
+        part = parts.of(name, value, path)
+        found.user += part.user
+        found.everywhere += part.everywhere
+        found.model += part.model
+        found.newest = min(found.newest, part.newest)
+        found.oldest = max(found.oldest, part.oldest)
+        found.first = min(found.first, part.first)
+        found.place = max(found.place, part.place)
+        found.tail = max(found.tail, part.tail)
+        found.after |= part.after
+        found.used += part.used
     return found
 
 
 def _fits(dialogue: Dialogue, calls: Sequence[Args]) -> list[_Fit]:
-    everyone, at = dialogue.all_user_words, dialogue.user_places
-    user, model = dialogue.user_words, dialogue.model_words
     about: list[frozenset[str]] = []
     titles: list[frozenset[str]] = []
-    shared: Counter[str] = Counter()
     for args in calls:
-        words: frozenset[str] = frozenset()
-        title: frozenset[str] = frozenset()
+        words, title = NOTHING, NOTHING
         for _, value in args:
             seen = look(dialogue, value)
-            words |= seen.words
+            words = words | seen.words if words else seen.words
             title = seen.title or title
         about.append(words)
         titles.append(title)
-        shared.update(words)
+    shared = Counter(chain.from_iterable(about))
+    everyone, at = dialogue.all_user_words, dialogue.user_places
+    texts = (dialogue.user_words, everyone, dialogue.model_words)
     found = []
     for words, title in zip(about, titles, strict=True):
-        fit = _Fit()
-        for word in words:
-            weight = 1.0 / shared[word]
-            fit.now += weight * (word in user)
-            fit.ever += weight * (word in everyone)
-            fit.model += weight * (word in model)
         # Sums of the same numbers in another order are meant to be equal.
-        fit.now, fit.ever, fit.model = round(fit.now, 6), round(fit.ever, 6), round(fit.model, 6)
+        now, ever, model = (round(sum([1.0 / shared[word] for word in words & heard]), 6) for heard in texts)
+        fit = _Fit(now, ever, model)
         if title:
             fit.title = len(title & everyone) / len(title)
-            said = [at[word] for word in title if word in at]
-            if len(said) == len(title):
-                fit.said_at = min(said)
+            if fit.title == 1.0 and all(word in at for word in title):
+                fit.said_at = min(at[word] for word in title)
         elif words:
             fit.said_at = min((at[word] for word in words if word in at and shared[word] == 1), default=NEVER)
         found.append(fit)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 from specflow.prediction.history.mentions import mentions_in
-from specflow.prediction.history.remembered import Look, WordTraits
+from specflow.prediction.history.remembered import Look, Rows, WordTraits
 from specflow.prediction.history.results import values_in
 from specflow.prediction.history.seen import MAX_VALUE, Record, Seen, text_of
 from specflow.prediction.history.words import all_words, places_of, plain_words
@@ -36,6 +37,10 @@ class Sight:
     times: int = 0
     records: list[Record] = field(default_factory=list)
 
+    def copy(self) -> Sight:
+        """Another one, that may be seen again."""
+        return Sight(self.first, self.last, self.times, list(self.records))
+
 
 class Dialogue:
     """Values by path, and what has happened. Grows with `take`; nothing is ever looked through again."""
@@ -50,9 +55,11 @@ class Dialogue:
         self.agent = agent
         self._cues = cues
         self.step = 0
+        self.spoken = 0
         self.at: dict[str, dict[str, int]] = {}
         self.known: dict[str, Sight] = {}
         self.records: dict[str, list[Record]] = {}
+        self.arrived: dict[str, int] = {}
         self.used: dict[tuple[str, str], dict[str, int]] = {}
         self.calls: dict[str, list[Args]] = {}
         self.made: dict[tuple[str, Args], int] = {}
@@ -79,6 +86,7 @@ class Dialogue:
         self.all_user_words: set[str] = set()
         self.found_words: set[str] = set()
         self.looks: dict[str, Look] = {}
+        self.rows: dict[tuple[tuple[str, str], ...], Rows] = {}
         self.word_traits: dict[str, WordTraits] = {}
         self.heard_words: frozenset[str] = frozenset()
         self._usual_year = year
@@ -94,10 +102,34 @@ class Dialogue:
             self.step += 1
             (self._user if item.role == "user" else self._model)(item.text)
             self.heard_words = frozenset(self.all_user_words | self.model_words)
+            self.spoken += 1
             self.looks.clear()
             self.word_traits.clear()
         elif item.text:
             self._dates(item.text)
+
+    def copy(self) -> Dialogue:
+        """The same conversation, which may go another way; costs a small part of reading it anew."""
+        made = copy(self)
+        made.at = {path: dict(values) for path, values in self.at.items()}
+        made.known = {value: sight.copy() for value, sight in self.known.items()}
+        made.records = {path: list(records) for path, records in self.records.items()}
+        made.used = {key: dict(values) for key, values in self.used.items()}
+        made.calls = {tool: list(calls) for tool, calls in self.calls.items()}
+        made.rounds = [list(calls) for calls in self.rounds]
+        made.rows = {join: rows.copy() for join, rows in self.rows.items()}
+        made.made, made.arrived, made.user_places = (
+            dict(self.made),
+            dict(self.arrived),
+            dict(self.user_places),
+        )
+        made.looks, made.word_traits = dict(self.looks), dict(self.word_traits)
+        made.times, made.called = self.times.copy(), self.called.copy()
+        made._years = self._years.copy()  # noqa: SLF001 - of the same class
+        made.events, made.counted = list(self.events), set(self.counted)
+        made.all_user_values, made.all_user_words = set(self.all_user_values), set(self.all_user_words)
+        made.found_words = set(self.found_words)
+        return made
 
     def _user(self, text: str) -> None:
         self.user_text = text.lower()
@@ -194,6 +226,7 @@ class Dialogue:
         if seen.record is not None:
             records = self.records[seen.path]
             records.append(seen.record)
+            self.arrived[seen.path] = self.arrived.get(seen.path, 0) + 1
             del records[:-MAX_RECORDS]
 
     def unused(self, tool: str, parameter: str, path: str) -> Iterator[str]:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from specflow.prediction.dates import iso_date
 from specflow.prediction.history.dialogue import Args, Dialogue
+from specflow.prediction.history.joins import rows_of
 from specflow.prediction.history.looks import look
-from specflow.prediction.history.tables import Join, Tables
+from specflow.prediction.history.remembered import Rows
+from specflow.prediction.history.tables import Tables
 
-MOST = 24
-BEAM = 24
+MOST = 12
+BEAM = 12
 NEWEST = 60
 LOOSE = 0.2
 """What values are worth together that never stood together."""
 
-WHOLE, PART = 12, 6
+WHOLE, PART = 12, 4
 """Calls of one join that fills all arguments, or some."""
+
+AGAIN = 0.3
+"""What a call that was made before is worth beside new ones."""
 
 WIDE, NARROW = 14, 6
 
@@ -84,9 +90,6 @@ Choice = tuple[str, float, str]
 Partial = tuple[float, dict[str, str], dict[str, str]]
 """A call with some of its arguments: its prior, values by parameter, paths by parameter."""
 
-ALONE: Partial = (1.0, {}, {})
-"""Nothing that is to be added."""
-
 
 def _pooled(args: dict[str, str], prior: float, paths: dict[str, str], joined: int) -> Pooled:
     names = sorted(args)
@@ -105,15 +108,19 @@ def _combined(
     beam: int,
 ) -> list[Partial]:
     for name in names:
-        begun = sorted(
-            (
-                (prior * more, {**args, name: value}, {**paths, name: path})
-                for prior, args, paths in begun
-                for value, more, path in by_name[name]
-                if value not in args.values() or len(value) < 2
-            ),
-            key=lambda one: -one[0],
-        )[:beam]
+        choices = by_name[name]
+        # The dictionaries are made for those alone that stay.
+        grown = [
+            (prior * choice[1], at, choice)
+            for at, (prior, args, _) in enumerate(begun)
+            for choice in choices
+            if choice[0] not in args.values() or len(choice[0]) < 2
+        ]
+        grown.sort(key=lambda one: -one[0])
+        begun = [
+            (prior, {**begun[at][1], name: value}, {**begun[at][2], name: path})
+            for prior, at, (value, _, path) in grown[:beam]
+        ]
     return begun
 
 
@@ -126,51 +133,67 @@ def _joined(  # noqa: PLR0917 - one caller, which names them alike
     by_name: dict[str, list[Choice]],
     found: dict[Args, Pooled],
 ) -> None:
+    called = dict.fromkeys(dialogue.calls.get(tool, ()))
     for join, often in tables.usual_joins(tool):
         filled = dict(join)
         missing = tuple(name for name in form if name not in filled)
         if not filled.keys() <= set(form) or not all(by_name[name] for name in missing):
             continue
-        rows = [
-            (1.0 + sum(look(dialogue, value).user for value in args.values()), turn, args)
-            for turn, args in enumerate(_of_records(dialogue, join))
-        ]
-        made, scale, many = [], 1.0, len(rows)
+        rows = rows_of(dialogue, join)
+        if not rows.ordered:
+            continue
+        share_of_all = 1.5 * share * often
         if missing:
-            few = {name: by_name[name][:2] for name in missing}
-            rows = sorted(rows, key=lambda row: -row[0])[:PART]
-            scale = many / len(rows) if rows else 1.0
-        for more, rest, paths in _combined([(1.0, {}, filled)], missing, few, 2) if missing else [ALONE]:
-            where = tuple((paths or filled)[name] for name in form if name in filled or name in rest)
-            for said, turn, args in rows:
-                values = args if not rest else {**args, **rest}
-                if len(set(values.values())) == len(values):
-                    whole = tuple((name, values[name]) for name in form if name in values)
-                    made.append(Pooled(whole, said * more, where, len(join), turn))
-        fresh = 0
+            made, fresh = _part(dialogue, tool, form, filled, missing, by_name, rows)
+        else:
+            made, fresh = _whole(form, filled, rows, called)
+        share_of_one = share_of_all / math.sqrt(max(1.0, fresh))
         for one in made:
-            if (tool, one.args) in dialogue.made:
-                one.prior *= 0.3
-            else:
-                fresh += 1
-        made.sort(key=lambda one: -one.prior)
-        share_of_one = 1.5 * share * often / math.sqrt(max(1.0, scale * fresh))
-        for one in made[: PART if missing else WHOLE]:
             one.prior *= share_of_one
             _keep(found, one)
 
 
-def _of_records(dialogue: Dialogue, join: Join) -> Iterator[dict[str, str]]:
-    """The arguments that each record fills, in the order of the records, each but once."""
-    done: set[tuple[str, ...]] = set()
-    for record in dialogue.records.get(join[0][1], ()):
-        fields = record.fields
-        if all(path in fields for _, path in join):
-            args = {name: fields[path] for name, path in join}
-            key = tuple(args.values())
-            if key not in done and len(set(key)) == len(key):
-                done.add(key)
-                yield args
+def _whole(
+    form: tuple[str, ...], filled: dict[str, str], rows: Rows, called: Iterable[Args]
+) -> tuple[list[Pooled], float]:
+    """The best calls that records alone fill; and how many of all were not made before."""
+    where = tuple(filled[name] for name in form)
+    old = {args: row for args in called if (row := rows.by_args.get(args))}
+    best = [(row.said, row) for row in islice((r for r in rows.ordered if r.args not in old), WHOLE)]
+    best += [(row.said * AGAIN, row) for row in old.values()]
+    best.sort(key=lambda entry: (-entry[0], entry[1].turn))
+    made = [Pooled(row.args, prior, where, len(filled), row.turn) for prior, row in best[:WHOLE]]
+    return made, len(rows.ordered) - len(old)
+
+
+def _part(  # noqa: PLR0917 - one caller, which names them alike
+    dialogue: Dialogue,
+    tool: str,
+    form: tuple[str, ...],
+    filled: dict[str, str],
+    missing: tuple[str, ...],
+    by_name: dict[str, list[Choice]],
+    rows: Rows,
+) -> tuple[list[Pooled], float]:
+    """The best calls with further arguments beside those of a record; and about how many of all are new."""
+    made, fresh, best = [], 0, rows.ordered[:PART]
+    few = {name: by_name[name][:2] for name in missing}
+    place = {name: at for at, name in enumerate(filled)}
+    for more, rest, paths in _combined([(1.0, {}, filled)], missing, few, 2):
+        where = tuple([paths[name] for name in form])
+        pairs = [((name, rest[name]), 0) if name in rest else (None, place[name]) for name in form]
+        taken = set(rest.values())
+        for row in best:
+            # No two arguments of one value: neither those of a record have one, nor the others.
+            if len(taken) < len(rest) or any(value in taken for _, value in row.args):
+                continue
+            whole = tuple([pair or row.args[at] for pair, at in pairs])
+            again = (tool, whole) in dialogue.made
+            fresh += not again
+            prior = row.said * more
+            made.append(Pooled(whole, prior * AGAIN if again else prior, where, len(filled), row.turn))
+    made.sort(key=lambda one: -one.prior)
+    return made[:PART], len(rows.ordered) / len(best) * fresh
 
 
 def _copied(
@@ -221,15 +244,13 @@ def values(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: 
         place = dialogue.at.get(path)
         if not place:
             continue
-        newest = list(place) if len(place) <= NEWEST else list(place)[-NEWEST:]
+        newest = list(place.items())[-NEWEST:]
         crowd = len(newest) > most
-        fresh = sum(value not in used for value in newest) if used else len(newest)
+        fresh = sum(value not in used for value, _ in newest) if used else len(newest)
         share = weight / math.sqrt(fresh or 1)
-        again = 1.0 if path.startswith("arg:") else 0.3
-        for value in newest:
-            prior = share / (1.0 + 0.05 * (step - place[value]))
-            if value in used:
-                prior *= again
+        again = share if path.startswith("arg:") else AGAIN * share
+        for value, at in newest:
+            prior = (again if value in used else share) / (1.0 + 0.05 * (step - at))
             if crowd and (records := dialogue.known[value].records):
                 prior *= 1 + len(records[-1].words & said)
             known = best.get(value)

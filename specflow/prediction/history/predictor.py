@@ -69,12 +69,15 @@ class HistoryPredictor:
     async def foresee(self, context: TurnContext) -> Sequence[Candidate]:
         """The calls that are likely to come next; also after results that no model has seen yet."""
         with self._lock:
-            heard = self._heard.get(_fingerprints(context.history)[-1])
-            if heard is None or heard.considered is None:
-                # Perhaps presumed, not real: looked at, and neither kept nor learned from.
-                considered = self._consider(self._read(context), context)
-            else:
+            prints = _fingerprints(context.history)
+            known = self._known(prints, len(prints))
+            heard = None if known is None else self._heard[prints[known]]
+            if heard is not None and known == len(prints) - 1 and heard.considered is not None:
                 considered = heard.considered
+            else:
+                # Perhaps presumed, not real: looked at, and neither kept nor learned from.
+                dialogue = self._read(context, None if heard is None else heard.dialogue.copy(), known or 0)
+                considered = self._consider(dialogue, context)
         return self.candidates(considered, context)
 
     def save(self, path: str | Path) -> None:
@@ -103,17 +106,13 @@ class HistoryPredictor:
         if prints[-1] in self._heard:
             self._heard.move_to_end(prints[-1])
             return
-        known = next(
-            (n for n in range(len(prints) - 2, -1, -1) if prints[n] in self._heard),
-            None,
-        )
+        known = self._known(prints, len(prints) - 1)
         if known is None:
             heard = _Heard(self._read(context))
         else:
             heard = self._heard.pop(prints[known])
             self._learn(heard, context.history[known:])
-            for item in context.history[known:]:
-                heard.dialogue.take(item)
+            self._read(context, heard.dialogue, known)
         heard.considered = self._consider(heard.dialogue, context)
         self._heard[prints[-1]] = heard
         while len(self._heard) > MOST_DIALOGUES:
@@ -124,9 +123,14 @@ class HistoryPredictor:
         if self._online and heard.considered is not None and done is not None:
             self.patterns.learn(heard.dialogue, heard.considered, *done)
 
-    def _read(self, context: TurnContext) -> Dialogue:
-        dialogue = self.patterns.dialogue(context.tools, self._agent)
-        for item in context.history:
+    def _known(self, prints: Sequence[int], shorter: int) -> int | None:
+        """How many messages of the conversation, less than `shorter`, are in mind."""
+        return next((n for n in range(shorter - 1, -1, -1) if prints[n] in self._heard), None)
+
+    def _read(self, context: TurnContext, begun: Dialogue | None = None, known: int = 0) -> Dialogue:
+        """The conversation; of one that was begun, what comes after the messages that are known."""
+        dialogue = begun or self.patterns.dialogue(context.tools, self._agent)
+        for item in context.history[known:]:
             dialogue.take(item)
         return dialogue
 

@@ -28,3 +28,30 @@ class WordTraits:
     traits: tuple[str, ...]
     version: int = 0
     worth: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Arguments that stood in one record, sorted by name: how many of them the user said just now (and one),
+    and which of the records, counted from the oldest, it is.
+    """
+
+    said: float
+    turn: int
+    args: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class Rows:
+    """All of them for some paths, in their order and by their arguments, when `arrived` records had come and
+    so many texts had been `spoken`.
+    """
+
+    arrived: int = 0
+    spoken: int = 0
+    ordered: list[Row] = field(default_factory=list)
+    by_args: dict[tuple[tuple[str, str], ...], Row] = field(default_factory=dict)
+
+    def copy(self) -> Rows:
+        """Another one, to which others may be added."""
+        return Rows(self.arrived, self.spoken, list(self.ordered), dict(self.by_args))

@@ -121,7 +121,7 @@ class Tables:
                     if count >= 2 or few
                 ),
                 key=lambda entry: (-entry[1], entry[0]),
-            )[:12]
+            )[:8]
             self._good[key] = good
         return good
 
@@ -140,7 +140,7 @@ class Tables:
         found = self._joins.get(tool)
         if found is None:
             total = self.forms[tool].total() if tool in self.forms else 0
-            joins = self.joins.get(tool, Counter()).most_common(16)
+            joins = self.joins.get(tool, Counter()).most_common(8)
             found = [(join, count / total) for join, count in joins if total and (count > 1 or total < 8)]
             self._joins[tool] = found
         return found

@@ -1,0 +1,52 @@
+"""The arguments that stood together in one record: as records come in, only the new ones are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from specflow.prediction.history.dialogue import MAX_RECORDS, Dialogue
+from specflow.prediction.history.looks import look
+from specflow.prediction.history.remembered import Row, Rows
+from specflow.prediction.history.seen import Record
+from specflow.prediction.history.tables import Join
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def rows_of(dialogue: Dialogue, join: Join) -> Rows:
+    """The arguments by which each record fills the join, those first of which the user said the most."""
+    path = join[0][1]
+    arrived = dialogue.arrived.get(path, 0)
+    known = dialogue.rows.get(join)
+    if known is None or known.arrived < arrived > MAX_RECORDS:
+        # Nothing is known, or the oldest records have been dropped.
+        known = dialogue.rows[join] = Rows()
+    if known.spoken != dialogue.spoken:
+        known.ordered = [Row(_said(dialogue, row.args), row.turn, row.args) for row in known.ordered]
+        known.by_args = {row.args: row for row in known.ordered}
+    elif known.arrived == arrived:
+        return known
+    records: Sequence[Record] = dialogue.records.get(path, ())
+    new = records[-(arrived - known.arrived) :] if arrived > known.arrived else ()
+    for args in _of_records(new, join):
+        if args not in known.by_args:
+            row = Row(_said(dialogue, args), len(known.ordered), args)
+            known.ordered.append(row)
+            known.by_args[args] = row
+    known.ordered.sort(key=lambda row: (-row.said, row.turn))
+    known.arrived, known.spoken = arrived, dialogue.spoken
+    return known
+
+
+def _said(dialogue: Dialogue, args: Pairs) -> float:
+    return 1.0 + sum([look(dialogue, value).user for _, value in args])
+
+
+def _of_records(records: Sequence[Record], join: Join) -> Iterator[Pairs]:
+    """The arguments that each record fills, in the order of the records."""
+    for record in records:
+        fields = record.fields
+        if all(path in fields for _, path in join):
+            values = [fields[path] for _, path in join]
+            if len(set(values)) == len(values):
+                yield tuple([(name, value) for (name, _), value in zip(join, values, strict=True)])
