@@ -26,4 +26,6 @@ def misfires_said(total: Mapping[str, Any]) -> Iterator[str]:
         yield "misfires, by what was wrong:"
     for name, counts in rows.items():
         said = [f"{count} {MISFIRES[kind]}" for kind, count in counts.items() if count]
-        yield f"  {name}: {sum(counts.values())} ({', '.join(said)})"
+        between = total["intervals"]["misfires_by_predictor"][name]["all"]
+        around = f" [{between[0]:.0f}, {between[1]:.0f}]" if between else ""
+        yield f"  {name}: {sum(counts.values())}{around} ({', '.join(said)})"

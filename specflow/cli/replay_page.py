@@ -41,7 +41,7 @@ def show(total: Row, *, takes: str, real_time: bool) -> None:
 
     if not takes:
         typer.echo(f"{total['runs']} runs, {total['steps']} steps; nothing was played")
-        for line in _figures(total["predictors"]):
+        for line in _figures(total):
             typer.echo(line)
         return
     clock = "wall-clock" if real_time else "virtual"
@@ -62,7 +62,7 @@ def show(total: Row, *, takes: str, real_time: bool) -> None:
             for line in _block(name, row):
                 typer.echo(line)
     parts = (
-        _figures(total["predictors"]),
+        _figures(total),
         misfires_said(total),
         loose_said(total),
         account_said(total),
@@ -90,9 +90,10 @@ def write_page(total: Row, file: Path, *, takes: str, real_time: bool) -> None:
     typer.echo(f"{file} is written", err=True)
 
 
-def _figures(predictors: Mapping[str, Row]) -> Iterator[str]:
+def _figures(total: Row) -> Iterator[str]:
+    together = {"the ensemble": total["ensemble"]} if total["ensemble"] else {}
     width = max(40, get_terminal_size((80, 24)).columns)
-    for line in _long_figures(predictors):
+    for line in _long_figures({**total["predictors"], **together}):
         yield from wrap(line, width, subsequent_indent="    ", break_on_hyphens=False)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from specflow.effects.call import Call
 from specflow.prediction.calibration.ensemble import Ensemble, Scene
+from specflow.prediction.candidate import Candidate
 from specflow.prediction.history.patterns import kit_of
 from specflow.prediction.predictor import AnyPredictor
 from specflow.replay.believed import Believing, stages_of
@@ -26,8 +27,9 @@ def score_run(
     stream: dict[str, Ensemble] | None = None,
     place: str = "",
 ) -> Summary:
-    """Ask the predictors at each step of one run what they would propose, each alone, and play nothing.
-    `stream` is what the words of each were worth in the runs before this one; it learns.
+    """Ask the predictors at each step of one run what they would propose, each alone, and play nothing. Then
+    believe them alone, and together. `stream` is what the words of each (and of all, by the name "") were
+    worth in the runs before this one; it learns.
 
     Raises:
         RecordingError: saying at `place` what in the record cannot be used.
@@ -44,13 +46,14 @@ def score_run(
     def is_read(call: Call) -> bool:
         return reads(judge, registry, call)
 
-    async def ask() -> None:
-        for predictor in predictors:
-            ensemble = kept.setdefault(predictor.name, Ensemble(stages_of(predictors)))
-            believing = Believing(scene, PRECISION, ensemble)
-            for step in steps:
-                said = believing.step(step, await proposals(predictor, step, registry))
-                one.scores.count(predictor.name, step, said, reads=is_read, task=run.task_id)
+    def believing(name: str) -> Believing:
+        return Believing(scene, PRECISION, kept.setdefault(name, Ensemble(stages_of(predictors))))
 
-    asyncio.run(ask())
+    async def ask() -> dict[str, list[list[Candidate]]]:
+        return {
+            predictor.name: [await proposals(predictor, step, registry) for step in steps]
+            for predictor in predictors
+        }
+
+    one.scores.add(steps, asyncio.run(ask()), reads=is_read, believing=believing, task=run.task_id)
     return one

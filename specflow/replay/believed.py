@@ -1,4 +1,4 @@
-"""What a predictor's proposals are worth in a replay: as a running agent would take them, and no better.
+"""What predictors' proposals are worth in a replay: as a running agent would take them, and no better.
 
 The probabilities begin with what the runs of other tasks have shown, and go on with the stream: the steps
 that are over, of this run and of those before it, as in a process that serves one conversation after another.
@@ -37,7 +37,7 @@ class Believed:
 
 @dataclass(slots=True)
 class Believing:
-    """Of one predictor in one run; the ensemble goes on from run to run."""
+    """Of one predictor in one run, or of several together; the ensemble goes on from run to run."""
 
     scene: Scene
     precision: float

@@ -34,6 +34,25 @@ def interval_of_sums(
     return ends([figure([sum(column) for column in zip(*draw, strict=True)]) for draw in draws(by_task)])
 
 
+def intervals_of_columns(rows: Sequence[tuple[str, Mapping[T, float]]]) -> dict[T, Interval]:
+    """The interval of each key's sum over (task, amounts by key), for the keys that occur."""
+    by_task: dict[str, dict[T, float]] = defaultdict(dict)
+    for task, amounts in rows:
+        known = by_task[task]
+        for key, amount in amounts.items():
+            known[key] = known.get(key, 0.0) + amount
+    keys = list(dict.fromkeys(key for amounts in by_task.values() for key in amounts))
+    drawn: dict[T, list[float]] = {key: [] for key in keys}
+    for draw in draws(by_task):
+        sums = dict.fromkeys(keys, 0.0)
+        for amounts in draw:
+            for key, amount in amounts.items():
+                sums[key] += amount
+        for key, amount in sums.items():
+            drawn[key].append(amount)
+    return {key: ends(values) for key, values in drawn.items()}
+
+
 def draws(by_task: Mapping[str, T]) -> list[list[T]]:
     """What `DRAWS` drawings of as many tasks hold; none for a single task. The same every time."""
     tasks = [by_task[task] for task in sorted(by_task)]

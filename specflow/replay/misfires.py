@@ -1,4 +1,4 @@
-"""The misfires of replayed runs, counted by predictor and class."""
+"""The misfires of replayed runs, counted by class: for each predictor, and for each tool."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from specflow.journal.event import CallEvent
 from specflow.speculation.hindsight import Hindsight, Missed
 from specflow.speculation.misfire import Misfire
 
+Counts = dict[str, Counter[Misfire]]
+
 
 @dataclass(slots=True)
 class Misfires:
-    """How many early calls of each predictor nobody adopted, by what was wrong with them."""
+    """How many early calls nobody adopted, by what was wrong with them; the same calls, added up twice."""
 
-    by_predictor: dict[str, Counter[Misfire]] = field(default_factory=lambda: defaultdict(Counter))
+    by_predictor: Counts = field(default_factory=lambda: defaultdict(Counter))
+    by_tool: Counts = field(default_factory=lambda: defaultdict(Counter))
 
     def count(self, missed: Iterable[Missed]) -> None:
         """Count these in."""
         for one in missed:
             self.by_predictor[one.predictor][one.kind] += 1
+            self.by_tool[one.tool][one.kind] += 1
 
     def include(self, other: Misfires) -> None:
         """Add the counts of other runs."""
-        for name, counts in other.by_predictor.items():
-            self.by_predictor[name] += counts
+        for mine, theirs in ((self.by_predictor, other.by_predictor), (self.by_tool, other.by_tool)):
+            for name, counts in theirs.items():
+                mine[name] += counts
 
     def total(self) -> dict[str, int]:
         """The count of each class, all of them."""
@@ -33,7 +38,15 @@ class Misfires:
 
     def rows(self) -> dict[str, dict[str, int]]:
         """The same for each predictor that has any."""
-        return {name: _row(counts) for name, counts in sorted(self.by_predictor.items())}
+        return _rows(self.by_predictor)
+
+    def tool_rows(self) -> dict[str, dict[str, int]]:
+        """The same for each tool that has any."""
+        return _rows(self.by_tool)
+
+
+def _rows(counted: Counts) -> dict[str, dict[str, int]]:
+    return {name: _row(counts) for name, counts in sorted(counted.items())}
 
 
 def misfires_of(events: Iterable[CallEvent]) -> Iterator[Missed]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from html import escape
-from typing import Any
 
 from specflow.replay.latency import USUAL, taking
 from specflow.replay.page_parts import PARTS
 from specflow.replay.page_rest import REST
 from specflow.replay.page_style import STYLE
-from specflow.replay.page_table import figure_of
+from specflow.replay.page_table import Found, figure_of
 from specflow.replay.plot import plain
-
-Found = Mapping[str, Any]
-"""What `specflow replay --json` prints."""
 
 NOTHING_ELSE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 

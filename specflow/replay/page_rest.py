@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from specflow.replay.page_parts import Found, Part
-from specflow.replay.page_table import Cell, figure_of, head, table
+from specflow.replay.page_parts import Part
+from specflow.replay.page_table import Cell, Found, figure_of, head, table
 
 
 def money(found: Found) -> Iterator[str]:

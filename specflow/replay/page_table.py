@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 from specflow.replay.plot import plain
+
+Found = Mapping[str, Any]
+"""What `specflow replay --json` prints."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-from specflow.replay.interval import Interval, draws, ends, interval_of_sums
+from specflow.replay.interval import Interval, draws, ends, interval_of_sums, intervals_of_columns
+from specflow.replay.misfires import Counts, Misfires
 from specflow.replay.percentiles import RANKS, percentiles
 from specflow.speculation.misfire import Misfire
 
@@ -24,14 +25,15 @@ KINDS = tuple(str(kind) for kind in Misfire)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """What one run adds: `amounts` in the order of `PARTS`, then its misfires in that of `KINDS`; and the
-    seconds of its steps on both sides.
+    """What one run adds: `amounts` in the order of `PARTS`, then its misfires in that of `KINDS`; the
+    seconds of its steps on both sides; and its misfires once more, by whose they were.
     """
 
     task: str
     amounts: tuple[float, ...]
     sequential: Sequence[float]
     speculative: Sequence[float]
+    misfires: Misfires = field(default_factory=Misfires)
 
 
 @dataclass(slots=True)
@@ -52,6 +54,16 @@ class Spread:
             },
         }
 
+    def misfires(self) -> dict[str, dict[str, dict[str, Interval]]]:
+        """The same for the misfires by predictor and by tool: of each class, and of `all` of them."""
+        found: dict[str, dict[str, dict[str, Interval]]] = {}
+        for side in ("by_predictor", "by_tool"):
+            rows = [(share.task, _columns(getattr(share.misfires, side))) for share in self.shares]
+            mine = found[f"misfires_{side}"] = {}
+            for (name, kind), interval in sorted(intervals_of_columns(rows).items()):
+                mine.setdefault(name, {})[kind] = interval
+        return found
+
     def latency(self) -> dict[str, dict[str, Interval]]:
         """The same for the percentiles of a step."""
         found = {}
@@ -62,3 +74,9 @@ class Spread:
             drawn = [percentiles([one for steps in draw for one in steps]) for draw in draws(by_task)]
             found[side] = {rank: ends([row[rank] for row in drawn]) for rank in RANKS}
         return found
+
+
+def _columns(counted: Counts) -> dict[tuple[str, str], float]:
+    """By name and class; also where the class did not occur, so that whoever has one has them all."""
+    found = {(name, kind): float(counts[Misfire(kind)]) for name, counts in counted.items() for kind in KINDS}
+    return {**found, **{(name, "all"): float(counts.total()) for name, counts in counted.items()}}

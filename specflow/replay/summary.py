@@ -25,7 +25,7 @@ from specflow.replay.oracle import Bound
 from specflow.replay.percentiles import percentiles
 from specflow.replay.quality import PRECISION
 from specflow.replay.recorded_times import RecordedLatency, RecordedTimes
-from specflow.replay.score import Scores
+from specflow.replay.score import Scores, proposed_in
 from specflow.replay.shuffled import shuffled
 from specflow.replay.simulate import Played, Tools, play
 from specflow.replay.spread import PARTS, Share, Spread
@@ -138,7 +138,8 @@ class Summary:
             "misfires": self.misfires.total(),
             "loose": self.loose.as_json(),
             "misfires_by_predictor": self.misfires.rows(),
-            "predictors": {name: score.as_row(whole=whole) for name, score in sorted(self.scores.of.items())},
+            "misfires_by_tool": self.misfires.tool_rows(),
+            **self.scores.as_json(whole=whole),
             "latency": {
                 "sequential": percentiles(self.sequential_steps),
                 "speculative": percentiles(self.speculative_steps),
@@ -213,11 +214,10 @@ def replay_run(
     names = [predictor.name for predictor in predictors]
     scene = Scene(domain=kit_of(registry), model=run.model)
     one.scores.add(
-        names,
         steps,
-        speculative,
+        proposed_in(speculative, names),
         reads=lambda call: reads(judge, registry, call),
-        believing=lambda: Believing(scene, PRECISION, Ensemble(stages_of(predictors))),
+        believing=lambda _name: Believing(scene, PRECISION, Ensemble(stages_of(predictors))),
         task=run.task_id,
         least=threshold or 0.0,
     )
@@ -227,6 +227,7 @@ def replay_run(
             amounts=(*(getattr(one, part) for part in PARTS), *one.misfires.total().values()),
             sequential=sequential.steps,
             speculative=speculative.steps,
+            misfires=one.misfires,
         )
     )
     summary.include(one)

@@ -92,7 +92,8 @@ class Replays:
     def as_json(self) -> dict[str, Any]:
         """The shape programs rely on."""
         found = self.total.as_json(whole=True)
-        found["intervals"] = {**self.total.spread.amounts(), "latency": self.total.spread.latency()}
+        spread = self.total.spread
+        found["intervals"] = {**spread.amounts(), **spread.misfires(), "latency": spread.latency()}
         found["models"] = {name: one.as_json() for name, one in sorted(self.by_model.items())}
         if self.sets:
             found["by_predictor_set"] = [

@@ -75,7 +75,7 @@ class Launcher:
             candidate = replace(candidate, call=tool.call(candidate.call.args))
         call = candidate.call
         if not again:
-            self._tell.proposed(turn, candidate)
+            self._tell.proposed(turn, candidate, outlook.branch)
         if confidence is None or tool is None or not (runner or tool.runner) or tool.problems(call.args):
             tell(turn, candidate, None, "invalid")
             return None

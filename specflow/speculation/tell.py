@@ -109,12 +109,13 @@ class Teller:
         }
         self.see(EventKind.TURN_ENDED, turn.session, turn_id=turn.turn_id, cause=cause, facts=facts)
 
-    def proposed(self, turn: Turn, candidate: Candidate) -> None:
-        """A predictor has proposed a call."""
+    def proposed(self, turn: Turn, candidate: Candidate, above: Branch | None) -> None:
+        """A predictor has proposed a call: for the message that is awaited, or on top of a hypothesis."""
         self.see(
             EventKind.PROPOSED,
             turn.session,
             turn_id=turn.turn_id,
+            branch_id=above.branch_id if above is not None else "",
             call=candidate.call,
             candidate=candidate,
         )

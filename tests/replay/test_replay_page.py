@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -121,13 +122,23 @@ def test_the_figures_are_those_of_the_json(found: dict[str, Any]) -> None:
         path_of("by_tool", HOSTILE[2], "hidden_seconds"),
         path_of("predictors", HOSTILE[0], "curve", 0, "precision"),
         path_of("predictors", HOSTILE[0], "reliability", 0, "came"),
+        "ensemble/reliability/0/came",
+        "ensemble/curve/0/recall",
+        path_of("misfires_by_tool", HOSTILE[1], "wrong_tool"),
+        path_of("misfires_by_predictor", HOSTILE[0], "wrong_tool"),
     } <= places
 
 
 def test_intervals_stand_beside_the_figures(found: dict[str, Any]) -> None:
     low, high = found["intervals"]["saved_seconds"]
     assert low <= found["saved_seconds"] <= high
-    assert f"[{low:.1f}, {high:.1f}]" in page(found, takes="2s", real_time=False)
+    text = page(found, takes="2s", real_time=False)
+    assert f"[{low:.1f}, {high:.1f}]" in text
+    for side, name in (("misfires_by_tool", HOSTILE[1]), ("misfires_by_predictor", HOSTILE[0])):
+        where = path_of(side, name, "wrong_tool")
+        low, high = found["intervals"][side][name]["wrong_tool"]
+        figure = f'data-of="{escape(where)}">{at(found, where)}</data> <span class="between">'
+        assert f"{figure}[{low:.0f}, {high:.0f}]" in text
 
 
 def test_nothing_in_the_page_asks_for_anything(found: dict[str, Any]) -> None:

@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 
 from specflow.effects.call import Call
 from specflow.policy.load import loads
+from specflow.prediction.partial_call import PartialCallPredictor
+from specflow.replay.ask import score_run
 from specflow.replay.curves import precision_recall, reliability
 from specflow.replay.guesses import Guess
+from specflow.replay.interval import interval_of_sums, intervals_of_columns
 from specflow.replay.latency import latency
 from specflow.replay.percentiles import percentiles
 from specflow.replay.spread import KINDS, PARTS, Share, Spread
 from specflow.replay.summary import Summary, replay_run
+from specflow.testing.foreseeing import Foreseeing, in_order
 
 
 def call(number: int) -> Call:
@@ -46,6 +50,60 @@ def test_the_scores_by_hand(kit: Any) -> None:
     # Three steps with calls; four distinct proposals of which three were called; four distinct calls.
     assert rows["guesser"] == {"top1": 0.3333, "top3": 0.6667, "precision": 0.75, "recall": 0.75, "n": 3}
     assert rows["silent"] == {"top1": 0.0, "top3": 0.0, "precision": 0.0, "recall": 0.0, "n": 3}
+
+
+def score(kit: Any, run: Any, predictors: Any) -> Summary:
+    return replay_run(
+        run,
+        Summary(),
+        judge_for=lambda registry: loads(kit.policy, tools=registry),
+        predictors=predictors,
+        latency=latency("1s"),
+    )
+
+
+def test_the_ensemble_is_all_that_guess_taken_together(kit: Any) -> None:
+    run = kit.run(*(kit.answer(4.0, ("read", {"id": number})) for number in (1, 2)))
+    first = kit.guesser([[(1, call(1), 0.6)], [(0, call(9), 0.8)]], name="first")
+    second = kit.guesser([[(0, call(8), 0.5)], [(3, call(2), 0.7), (0, call(9), 0.3)]], name="second")
+    one = score(kit, run, [first, second, PartialCallPredictor()])
+    found = one.as_json(whole=True)
+    assert found["predictors"].keys() == {"first", "second", "partial_call"}
+    together = one.scores.together
+    assert [(guess.place, guess.right) for guess in together.guesses] == [(0, True), (1, False)]
+    # The likeliest first; what the model itself writes would always be right, and is left out.
+    assert found["ensemble"]["top1"] == 0.5
+    assert found["ensemble"]["top3"] == 1.0
+    assert sum(held["n"] for held in found["ensemble"]["reliability"]) == 2
+    both = Summary()
+    both.include(one)
+    both.include(one)
+    assert len(both.scores.together.guesses) == 4
+    assert score(kit, run, [kit.guesser([]), PartialCallPredictor()]).as_json()["ensemble"] is None
+
+
+def test_asked_and_played_the_ensemble_is_the_same(kit: Any) -> None:
+    run = kit.run(*(kit.answer(4.0, ("read", {"id": number})) for number in (1, 2, 3)))
+
+    def guessers() -> list[Any]:
+        one = [[(0, call(number), 0.7)] for number in (1, 2, 4)]
+        return [kit.guesser(one, name="one"), kit.guesser([[(1, call(3), 0.6)]] * 3, name="two")]
+
+    asked = score_run(
+        run, judge_for=lambda registry: loads(kit.policy, tools=registry), predictors=guessers()
+    )
+    assert asked.scores.together == score(kit, run, guessers()).scores.together
+
+
+def test_what_is_foreseen_after_a_guess_is_no_guess_at_this_message(kit: Any) -> None:
+    """A chain's call is for a later message: it would else look like a wrong guess at this one."""
+    plan = [call(1), call(2), call(3)]
+    run = kit.run(*(kit.answer(9.0, ("read", {"id": number})) for number in (1, 2, 3)))
+    one = score(kit, run, [Foreseeing(in_order(plan), confidence=0.9)])
+    assert one.outcomes["hit"] == 3
+    assert one.launched == 3
+    assert one.scores.of["foreseeing"].proposed == 3
+    assert [guess.right for guess in one.scores.of["foreseeing"].guesses] == [True] * 3
 
 
 def test_summaries_add_up(kit: Any) -> None:
@@ -134,3 +192,41 @@ def test_totals_have_intervals_over_tasks_and_not_over_runs() -> None:
     one = Spread([share("same", 1.0), share("same", 3.0)])
     assert one.amounts()["saved_seconds"] is None
     assert one.latency()["sequential"]["p50"] is None
+
+
+ROWS = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.dictionaries(st.sampled_from("xyz"), st.floats(0, 9), min_size=1))
+)
+
+
+@given(ROWS)
+def test_intervals_of_columns_are_those_of_each_column(rows: list[tuple[str, dict[str, float]]]) -> None:
+    found = intervals_of_columns(rows)
+    assert found.keys() == {key for _, amounts in rows for key in amounts}
+    for key, interval in found.items():
+        alone = interval_of_sums(
+            [(task, (amounts.get(key, 0.0),)) for task, amounts in rows], lambda sums: sums[0]
+        )
+        assert interval == (alone if alone is None else pytest.approx(alone, abs=2e-4))
+
+
+def test_misfires_have_intervals_by_predictor_and_by_tool(kit: Any) -> None:
+    total = Summary()
+    for task in range(6):
+        run = kit.run(kit.answer(4.0, ("read", {"id": 1}))).model_copy(update={"task_id": str(task)})
+        said = [(0, Call(tool="quick", args={"id": 7}), 0.9)] if task < 3 else [(0, call(2), 0.9)]
+        replay_run(
+            run,
+            total,
+            judge_for=lambda registry: loads(kit.policy, tools=registry),
+            predictors=[kit.guesser([said])],
+            latency=latency("1s"),
+        )
+    found = total.as_json()
+    assert found["misfires_by_tool"]["quick"]["wrong_tool"] == 3
+    assert found["misfires_by_tool"]["read"]["wrong_argument"] == 3
+    between = total.spread.misfires()
+    assert between["misfires_by_predictor"]["guesser"]["all"] == [6.0, 6.0]
+    assert between["misfires_by_predictor"]["guesser"]["stale"] == [0.0, 0.0]
+    low, high = between["misfires_by_tool"]["quick"]["wrong_tool"] or (9, 0)
+    assert 0 <= low < 3 < high <= 6
