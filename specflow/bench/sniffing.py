@@ -23,6 +23,8 @@ PIECE = 12
 """Characters in a piece, three or four tokens."""
 ENOUGH = 100_000
 """Characters that are read for one figure of a short text: so many texts are."""
+FEW = 12
+"""Calls that a text can go on about for ever: few enough that the sniffer never stops listening for more."""
 _ASKED = "Where is my order A-10432? My address is ada@example.com."
 _ANNOUNCED = (
     "Let me look up order A-{number}, since its state decides what can be done.",
@@ -36,7 +38,11 @@ def rows(effort: Effort) -> Iterator[Row]:
     """Megabytes a second beside patterns, and nanoseconds a character beside a text of 1 kB."""
     rounds = effort.pairs(7)
     length = effort.size(20_000, 2_000)
-    for case, text in (("announces nothing", _quiet(length)), ("one in three announces", reasoning(length))):
+    for case, text in (
+        ("announces nothing", _quiet(length)),
+        ("one in three announces", reasoning(length)),
+        (f"one in three announces one of {FEW}", reasoning(length, calls=FEW)),
+    ):
         effort.tell(f"sniffer: {case}")
         yield from asyncio.run(_beside_patterns(case, text, rounds))
     lengths = [1_000, 10_000, 100_000, 1_000_000] if not effort.quick else [1_000, 4_000]
@@ -44,23 +50,29 @@ def rows(effort: Effort) -> Iterator[Row]:
     yield from asyncio.run(_lengths(lengths, effort.pairs(5)))
 
 
-def reasoning(length: int, *, seed: int = 0) -> str:
-    """Reasoning of that many characters of which every third sentence announces a call, mostly a new one."""
+def reasoning(length: int, *, seed: int = 0, calls: int | None = None) -> str:
+    """Reasoning of that many characters of which every third sentence announces a call.
+
+    Mostly a new one, and after the sixteenth no sniffer of ours says any more; or one of so many `calls`.
+    """
     draw = random.Random(seed)  # noqa: S311 - repeatable on purpose, guards nothing
+    known = [_announcement(draw) for _ in range(calls or 0)]
     said: list[str] = []
     size = 0
     while size < length:
-        announced = draw.choice(_ANNOUNCED).format(
-            number=draw.randrange(10_000, 99_999), day=draw.randint(1, 28)
-        )
+        announced = draw.choice(known) if known else _announcement(draw)
         said.append(f"{musing(24, seed=draw.randrange(1_000))} {announced}")
         size += len(said[-1]) + 1
     return " ".join(said)[:length]
 
 
+def _announcement(draw: random.Random) -> str:
+    return draw.choice(_ANNOUNCED).format(number=draw.randrange(10_000, 99_999), day=draw.randint(1, 28))
+
+
 def _slices(length: int) -> list[str]:
     """Texts of that length which are one text together, the same for every length up to `ENOUGH`."""
-    whole = reasoning(max(length, ENOUGH))
+    whole = reasoning(max(length, ENOUGH), calls=FEW)
     return [whole[at : at + length] for at in range(0, len(whole) - length + 1, length)]
 
 

@@ -7,11 +7,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from specflow.errors import AuthorError
+
+# Made once: `json.dumps` makes one for every call of it.
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 class NotJsonError(AuthorError):
@@ -30,9 +32,7 @@ def canonical_json(value: object) -> str:
             lone surrogates, keys that are not strings, nesting beyond what the interpreter bears).
     """
     try:
-        text = json.dumps(
-            _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
+        text = _encode(_plain(value))
         text.encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise NotJsonError(f"not plain JSON: {error}") from error
@@ -91,10 +91,14 @@ class Call:
         text: str = self.__dict__["_text"]
         return text
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """64 hex digits over tool name and canonical arguments."""
-        return digest(self.tool, self.args_json)
+        # No `cached_property`: before Python 3.12 one lock guards those of all objects.
+        known: str | None = self.__dict__.get("_fingerprint")
+        if known is None:
+            known = self.__dict__["_fingerprint"] = digest(self.tool, self.args_json)
+        return known
 
     def plain_args(self) -> dict[str, Any]:
         """A fresh, mutable deep copy of the arguments, to hand to a tool."""

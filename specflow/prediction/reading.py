@@ -1,4 +1,4 @@
-"""The sentence under way, read once: each look at it takes up only what is new since the look before."""
+"""The sentence under way, read once: each look at it takes up only what is new, and only what it needs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from specflow.prediction.words import Token, lowered, runs, tokens
 
 
 class Reading:
-    """A sentence as it is read: `low` in lower case, `heard` its words, `words` its tokens once `read`.
-
-    `made` keeps the calls of its looks.
+    """A sentence as it is read: `low` in lower case and its words `heard` once it was listened to (`listen`),
+    its tokens `words` once it was `read`. `made` keeps the calls of its looks.
     """
 
     __slots__ = (
@@ -20,6 +19,7 @@ class Reading:
         "_looked",
         "_number",
         "_promising",
+        "_reach",
         "_taken",
         "heard",
         "low",
@@ -33,6 +33,7 @@ class Reading:
 
     def _begin(self, number: int) -> None:
         self._number = number
+        self._reach = 0
         self._taken = 0
         self._end = 0
         self._counted = 0
@@ -47,10 +48,14 @@ class Reading:
     def take(self, sentence: Sentence) -> None:
         """Take up a sentence, or more of the one taken up last."""
         # One that was cut by force may end before its last look did.
-        if sentence.number != self._number or len(sentence.text) < self._taken:
+        if sentence.number != self._number or len(sentence.text) < self._reach:
             self._begin(sentence.number)
         self.text = sentence.text
-        self.low = lowered(sentence.text)
+        self._reach = len(sentence.text)
+
+    def listen(self) -> None:
+        """Bring `low` and `heard` up to the text."""
+        self.low = lowered(self.text)
         # A look ends where a word ends, so that none is seen in halves.
         self.heard.update(runs(self.low, self._taken))
         self._taken = len(self.low)
@@ -63,11 +68,12 @@ class Reading:
         return self._promising
 
     def promises(self, fewest: int) -> bool:
-        """Whether there may be `fewest` values in the text, and more than at the last look."""
-        count = self.promising()
-        grown = count > self._looked
-        self._looked = count
-        return grown and count >= fewest
+        """Whether there may be `fewest` values in the text, and more than when it was last `looked` at."""
+        return self.promising() >= fewest and self._promising > self._looked
+
+    def looked(self) -> None:
+        """The text was looked at as it is now."""
+        self._looked = self.promising()
 
     def may_list(self) -> bool:
         """Whether the text may have arguments in it, named or not."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 
 from specflow.prediction.binding import MAX_VARIANTS, Bound
-from specflow.prediction.conversation import Conversation, Known
+from specflow.prediction.conversation import Conversation
 from specflow.prediction.dates import iso_date
+from specflow.prediction.known import Known
 from specflow.prediction.language import ORDINALS, PLURALS
 from specflow.prediction.suit import as_json, keyed, looks
 from specflow.prediction.values import ValueKind
-from specflow.prediction.vocabulary import Slot, ToolWords, shape
+from specflow.prediction.vocabulary import Slot, ToolWords
 
 REMEMBERED = 2.0
 """Points that a value of the conversation needs."""
+USED = 1.5
+"""Points that a value loses for a parameter that had it before."""
 
 
 def complete(tool: ToolWords, bound: Bound, talk: Conversation, heard: Collection[str] = ()) -> bool:
@@ -55,8 +57,8 @@ def _remembered(
     taken = {str(value) for value in bound.args.values()}
     scored = [
         (score, known)
-        for known in talk.known.values()
-        if known.text not in taken and (score := _memory_score(tool, slot, known, talk)) >= REMEMBERED
+        for score, known in _scored(tool, slot, talk)
+        if score >= REMEMBERED and known.text not in taken
     ]
     if not scored:
         return False
@@ -76,7 +78,7 @@ def _remembered(
 
 
 def _recalled(bound: Bound, slot: Slot, known: Known, talk: Conversation, doubt: float) -> Bound:
-    kind = min(known.kinds, default=_kind_of(known))
+    kind = min(known.kinds, default=known.kind)
     data = known.data if slot.type != "string" and not isinstance(known.data, str) else known.text
     bound.args[slot.name] = as_json(slot, str(data), kind, talk)
     bound.doubt *= doubt * (0.95 if known.this_turn or known.last_user else 0.85)
@@ -94,9 +96,9 @@ def _counted(
     used = (tool.spec.name, slot.name.lower())
     listed = [
         known
-        for known in talk.known.values()
+        for score, known in _scored(tool, slot, talk)
         if not {slot.name.lower()} >= known.keys
-        and _memory_score(tool, slot, known, talk) + (1.5 if used in known.used_by else 0.0) >= REMEMBERED
+        and score + (USED if used in known.used_by else 0.0) >= REMEMBERED
     ]
     if len(listed) <= max(1, place):
         return None
@@ -118,12 +120,17 @@ def _choose(near: Sequence[Known]) -> tuple[Known, float]:
     return min(last, key=lambda known: known.order), 0.5
 
 
+def _scored(tool: ToolWords, slot: Slot, talk: Conversation) -> list[tuple[float, Known]]:
+    """All values that may come into question, with their points."""
+    return talk.scored(slot, REMEMBERED - USED, lambda known: _memory_score(tool, slot, known, talk))
+
+
 def _memory_score(tool: ToolWords, slot: Slot, known: Known, talk: Conversation) -> float:
-    kinds = known.kinds or {_kind_of(known)}
+    kinds = known.kinds or (known.kind,)
     if all(looks(slot, known.text, kind, talk) is None for kind in kinds):
         return -9.0
     exact = slot.name.lower() in known.keys
-    shaped = bool(slot.shapes) and shape(known.text) in slot.shapes
+    shaped = bool(slot.shapes) and known.outline in slot.shapes
     if slot.shapes and not shaped and not exact and ValueKind.NAME not in kinds:
         return -9.0
     score = 2.5 if exact else keyed(slot, known) if known.keys else 0.0
@@ -131,7 +138,7 @@ def _memory_score(tool: ToolWords, slot: Slot, known: Known, talk: Conversation)
     score += 1.0 if known.this_turn else 0.6 if known.last_user else 0.0
     if (tool.spec.name, slot.name.lower()) in known.used_by:
         # A value that this very parameter had before: the next call of the tool is about another one.
-        return score - 1.5
+        return score - USED
     return score + (0.75 if slot.name.lower() in known.used_as else 0.0)
 
 
@@ -155,17 +162,3 @@ def _place(slot: Slot, known: Known) -> float:
         return 1.0
     # Whom the user has just named in full.
     return 1.5 if known.last_user and " " in known.text and ValueKind.NAME in known.kinds else 0.0
-
-
-def _kind_of(known: Known) -> ValueKind:
-    if isinstance(known.data, int | float):
-        return ValueKind.NUMBER
-    if iso_date(known.text):
-        return ValueKind.DATE
-    if re.fullmatch(r"[A-Z]{2,5}", known.text):
-        return ValueKind.CODE
-    if re.fullmatch(r"\d+", known.text):
-        return ValueKind.NUMBER
-    if re.search(r"[\d_@#]", known.text):
-        return ValueKind.IDENTIFIER
-    return ValueKind.NAME

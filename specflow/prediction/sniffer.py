@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
-from typing import Any
 
 from specflow.effects.call import Call
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import ToolSpec
 from specflow.prediction import language
-from specflow.prediction.binding import bind_explicit
 from specflow.prediction.call_or_reply import CallOrReply
 from specflow.prediction.candidate import Candidate, Proposal, Retraction
 from specflow.prediction.chunk import Chunk, ChunkKind
@@ -21,6 +19,8 @@ from specflow.prediction.listed import Waiting, listed_argument
 from specflow.prediction.predictor import TurnContext
 from specflow.prediction.proposals import LiveProposals
 from specflow.prediction.reading import Reading
+from specflow.prediction.refusal import refused
+from specflow.prediction.shelf import Shelf
 from specflow.prediction.stance import Intent, Stance, find_intents, may_matter
 from specflow.prediction.vocabulary import ToolWords, Vocabulary
 
@@ -43,14 +43,16 @@ class ReasoningSniffer:
     def __init__(self, *, min_confidence: float = 0.25) -> None:
         self._min_confidence = min_confidence
         self._cached: tuple[tuple[ToolSpec, ...], Vocabulary] | None = None
+        self._shelf = Shelf()
 
     @property
     def name(self) -> str:
         return NAME
 
     def listen(self, context: TurnContext) -> SnifferListener:
-        """A listener for one turn. The conversation is indexed when the first announcement needs it."""
-        return SnifferListener(context, self._vocabulary(context.tools), min_confidence=self._min_confidence)
+        """A listener for one turn. The conversation is indexed as it hears, from where the last turn did."""
+        words = self._vocabulary(context.tools)
+        return SnifferListener(context, words, min_confidence=self._min_confidence, shelf=self._shelf)
 
     def _vocabulary(self, registry: ToolRegistry) -> Vocabulary:
         specs = tuple(registry)
@@ -62,8 +64,11 @@ class ReasoningSniffer:
 class SnifferListener:
     """One turn's ear. What it says depends on the text alone, never on how the stream cut it."""
 
-    def __init__(self, context: TurnContext, vocabulary: Vocabulary, *, min_confidence: float) -> None:
+    def __init__(
+        self, context: TurnContext, vocabulary: Vocabulary, *, min_confidence: float, shelf: Shelf
+    ) -> None:
         self._context = context
+        self._shelf = shelf
         self._vocabulary = vocabulary
         self._min_confidence = min_confidence
         self._live = LiveProposals(predictor=NAME)
@@ -77,7 +82,7 @@ class SnifferListener:
         self._reading = Reading()
         self._kind = ChunkKind.REASONING
         self._chars = 0
-        self._talk = Conversation(self._context.history)
+        self._talk = Conversation(self._context.history, self._shelf)
         self._tools: dict[Call, ToolWords] = {}
         self._early: dict[Call, int] = {}
         self._stands: dict[int, tuple[int, list[Guess]]] = {}
@@ -99,6 +104,8 @@ class SnifferListener:
         if self._chars + len(text) > MAX_CHARS:
             text = text[: MAX_CHARS - self._chars]
         self._chars += len(text)
+        if self._talk.behind:
+            self._talk.advance()
         for sentence in self._reader.feed(text):
             out.extend(self._sentence(sentence))
         return out
@@ -127,15 +134,24 @@ class SnifferListener:
         if self._said >= MAX_CANDIDATES and not len(self._live):
             return ()  # nothing can be said or taken back any more
         self._reading.take(sentence)
-        return self._look(sentence) if sentence.cut is Cut.EARLY else self._whole(sentence)
+        if sentence.cut is not Cut.EARLY:
+            return self._whole(sentence)
+        return () if self._full else self._look(sentence)
+
+    @property
+    def _full(self) -> bool:
+        """Whether no guess can change anything any more: all have been said, and none was said too early."""
+        return self._said >= MAX_CANDIDATES and not self._early
 
     def _look(self, sentence: Sentence) -> Iterable[Proposal]:
         """An early look: only a plain announcement of a read is worth one."""
         reading = self._reading
-        if not (language.COMMIT.search(reading.low, reading.heard) or "_" in reading.low):
-            return ()
         if not reading.promises(self._vocabulary.fewest):
             return ()  # too few values, or the same ones as at the last look
+        reading.listen()
+        if not (language.COMMIT.search(reading.low, reading.heard) or "_" in reading.low):
+            return ()
+        reading.looked()
         reading.read()
         intents = find_intents(reading.low, reading.heard, reading.words, self._vocabulary)
         heard = Heard(sentence.cut, reading.words, self._talk, reading.made)
@@ -161,21 +177,25 @@ class SnifferListener:
 
     def _whole(self, sentence: Sentence) -> Iterator[Proposal]:
         reading = self._reading
+        reading.listen()
+        full = self._full
         if not _ATTITUDES.isdisjoint(reading.heard):
             yield from self._attitude(reading.low, reading.heard)
         found: list[Guess] = []
         heard: Heard | None = None
         wanted = False
         matters = may_matter(reading.low, reading.heard, self._vocabulary)
-        if matters or (self._open is not None and reading.may_list()):
+        if matters or (self._open is not None and not full and reading.may_list()):
             reading.read()
             intents = find_intents(reading.low, reading.heard, reading.words, self._vocabulary)
             heard = Heard(sentence.cut, reading.words, self._talk, reading.made)
             wanted = any(intent.stance is Stance.WANTED for intent in intents)
-            for intent in intents:
+            for intent in () if full else intents:
                 found.extend(self._standing(intent) or self._announced(intent, sentence, heard))
-            yield from self._refused(intents, heard)
-            found.extend(self._continued(intents, heard, answered=bool(found)))
+            for call in refused(intents, heard, self._vocabulary, self._live):
+                yield from self._live.retract(call, "the model decided against it")
+            if not full:
+                found.extend(self._continued(intents, heard, answered=bool(found)))
         elif self._open is not None:
             self._wait()
         self._stands.clear()
@@ -242,19 +262,6 @@ class SnifferListener:
         if self._open is not None:
             self._open = replace(self._open, left=self._open.left - 1) if self._open.left else None
 
-    def _refused(self, intents: Sequence[Intent], heard: Heard) -> Iterator[Retraction]:
-        """Take back what the sentence says will not be done."""
-        for intent in intents if len(self._live) else ():
-            if intent.stance is not Stance.NEGATED:
-                continue
-            for choice in choose_tools(intent, heard.words, self._vocabulary)[:1]:
-                named = bind_explicit(
-                    choice.tool, heard.values, heard.words, heard.talk, first=intent.first, last=intent.last
-                )[0].args
-                for call in self._live.calls:
-                    if call.tool == choice.tool.spec.name and _agrees(call.args, named):
-                        yield from self._live.retract(call, "the model decided against it")
-
     def _reconsider(self, sentence: Sentence, meant: set[Call]) -> Iterator[Retraction]:
         for call in [call for call, number in self._early.items() if number == sentence.number]:
             del self._early[call]
@@ -287,7 +294,3 @@ class SnifferListener:
         old = same or (list(self._live.calls) if replaces_any else [])
         if old:
             yield from self._live.retract(old[-1], "the model changed its mind")
-
-
-def _agrees(args: Mapping[str, Any], named: Mapping[str, Any]) -> bool:
-    return all(args.get(name) == value for name, value in named.items())

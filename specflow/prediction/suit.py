@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from specflow.prediction.conversation import Conversation, Known
+from specflow.prediction.conversation import Conversation
+from specflow.prediction.known import Known
 from specflow.prediction.values import ValueKind
 from specflow.prediction.vocabulary import Slot, shape
-from specflow.prediction.words import name_words, stem
+from specflow.prediction.words import name_stems
 
 
 def looks(slot: Slot, text: str, kind: ValueKind, talk: Conversation) -> float | None:
@@ -23,7 +24,7 @@ def looks(slot: Slot, text: str, kind: ValueKind, talk: Conversation) -> float |
         return None
     if kind is ValueKind.NAME:
         return _looks_of_name(slot, text, talk)
-    return _looks_of_text(slot, text, kind, fits=shape(text) in slot.shapes)
+    return _looks_of_text(slot, text, kind, fits=bool(slot.shapes) and shape(text) in slot.shapes)
 
 
 def _looks_of_text(slot: Slot, value: str, kind: ValueKind, *, fits: bool) -> float | None:
@@ -66,8 +67,7 @@ def keyed(slot: Slot, known: Known) -> float:
     """Points for the keys that a value is known by: 2 for the parameter's own, -2 for others."""
     if slot.name.lower() in known.keys:
         return 2.0
-    related = any(slot.words and slot.words <= {stem(word) for word in name_words(key)} for key in known.keys)
-    return 1.0 if related else -2.0
+    return 1.0 if slot.words and any(slot.words <= name_stems(key) for key in known.keys) else -2.0
 
 
 def as_json(slot: Slot, text: str, kind: ValueKind, talk: Conversation) -> Any:

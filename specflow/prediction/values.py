@@ -42,8 +42,9 @@ class ValueKind(StrEnum):
 
 
 # What every value has: a digit, a sign of its own, or a capital (or a letter of another script) with a letter
-# behind it. A word that has none of them and may not begin a date is passed over.
-_PROMISING = re.compile(r"[\d\"“„«「`@#/]|[^\W\d_a-z]\w|\.\w")
+# behind it. A word that has none of them and may not begin a date is passed over. One class stands in front,
+# so that everything else is skipped at the speed of a table.
+_PROMISING = re.compile(r"[^a-z\s_,;:!?'()\-](?:(?<=[\d\"“„«「`@#/])|(?<=\.|[^\W\d_])\w)")
 
 
 class Value:

@@ -338,6 +338,19 @@ def test_a_text_that_asks_for_thousands_of_calls_gets_a_few() -> None:
     assert len([p for p in hear([text]) if isinstance(p, Candidate)]) <= MAX_CANDIDATES
 
 
+def test_a_call_is_taken_back_also_when_no_other_may_be_said_any_more() -> None:
+    towns = [f"Town{chr(97 + n % 26)}" for n in range(MAX_CANDIDATES + 4)]
+    text = "".join(f"I will check the weather in {town}. " for town in towns)
+    said = live(hear([text]))
+    assert said == [f'weather({{"city":"{town}"}})' for town in towns[:MAX_CANDIDATES]]
+    # More names that nobody will ask about, and then it does not want two of them, and not the last of all.
+    text += "".join(f"I will check the weather in More{chr(97 + n % 26)}. " for n in range(70))
+    text += f"I will not check the weather in {towns[3]}. Scratch that. "
+    rest = live(hear([text]))
+    assert rest == [call for call in said if towns[3] not in call][:-1]
+    assert live(hear(list(text))) == rest
+
+
 @pytest.mark.parametrize(
     "text",
     [
