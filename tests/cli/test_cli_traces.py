@@ -202,27 +202,40 @@ def test_an_interruption_leaves_the_old_file_and_no_half_one(
     folder: Path, name: str, how: signal.Signals, code: int
 ) -> None:
     (folder / name).write_text("as it was")
-    os.mkfifo(folder / "slow.jsonl")
-    words = [sys.executable, "-c", "from specflow.cli import main; main()", "traces", "convert"]
-    child = subprocess.Popen(
-        [*words, "slow.jsonl", "-o", name], cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        with (folder / "slow.jsonl").open("w") as slow:
-            slow.write(json.dumps(conversation("A-1")) + "\n")
-            slow.flush()
-            until = time.monotonic() + 60
-            while not list(folder.glob(".r.jsonl*")):  # it has begun to write
-                assert time.monotonic() < until
-                time.sleep(0.02)
-            child.send_signal(how)
-            child.communicate(timeout=60)
-    finally:
-        child.kill()
-        child.wait()
-    assert child.returncode == code
+    assert signalled(folder, name, how) == code
     assert (folder / name).read_text() == "as it was"
     assert list(folder.glob(".r.jsonl*")) == []
+
+
+def test_a_terminal_that_may_go_away_ends_nothing(folder: Path) -> None:
+    """As under nohup."""
+    assert signalled(folder, "r.jsonl", signal.SIGHUP, deaf=True) == 1, "written, with findings"
+    assert json.loads((folder / "r.jsonl").read_text())["source"] == "openai"
+
+
+def signalled(folder: Path, name: str, how: signal.Signals, *, deaf: bool = False) -> int:
+    """The exit code of a conversion that gets a signal as it writes; `deaf`: it was started to ignore it."""
+    os.mkfifo(folder / "slow.jsonl")
+    ignore = f"import signal; signal.signal({int(how)}, signal.SIG_IGN); " if deaf else ""
+    words = [sys.executable, "-c", f"{ignore}from specflow.cli import main; main()", "traces", "convert"]
+    with subprocess.Popen(
+        [*words, "slow.jsonl", "-o", name], cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        try:
+            with (folder / "slow.jsonl").open("w") as slow:
+                slow.write(json.dumps(conversation("A-1")) + "\n")
+                slow.flush()
+                until = time.monotonic() + 60
+                while not list(folder.glob(".r.jsonl*")):  # it has begun to write
+                    assert time.monotonic() < until
+                    time.sleep(0.02)
+                child.send_signal(how)
+                if not deaf:
+                    child.communicate(timeout=60)
+            child.communicate(timeout=60)
+        finally:
+            child.kill()
+    return child.returncode
 
 
 def test_the_file_is_packed_and_for_its_owner_alone(folder: Path, run: Any) -> None:
