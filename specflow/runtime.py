@@ -78,10 +78,10 @@ class Runtime(HasHost):
     what pending calls return, so that what follows starts before they do (none unless given); `lookahead`
     limits how far both go. Attached graphs are run ahead on such guesses.
     `patterns` is a file of what earlier conversations have taught (`specflow patterns train`): the predictor
-    `history` is added, goes by it, goes on learning, and writes it again when the runtime is closed; without
-    such a file it begins with nothing. With a `precision` (0.8, say) only guesses are started that are right
-    in that share, tool by tool. `sealer` keeps what the policy redacts, encrypted; without one, the keys in
-    SPECFLOW_JOURNAL_KEY do, and without these it is not stored.
+    `history` is added, and goes by it, as the sniffer does by the trigger phrases in it; both go on learning,
+    and it is written again when the runtime is closed (without such a file they begin with nothing). With a
+    `precision` (0.8, say) only guesses are started that are right in that share, tool by tool. `sealer` keeps
+    what the policy redacts, encrypted; without one, the keys in SPECFLOW_JOURNAL_KEY do, or it is not stored.
 
     Raises:
         PolicyError: the policy is missing or broken; every finding is in the message.
@@ -134,6 +134,7 @@ class Runtime(HasHost):
         spans = tracing[0] if tracing else None
         heard = tuple(default_predictors() if predictors is None else predictors)
         self._remembers = remembering(patterns, self.policy)
+        self._remembers.share(heard)
         self.host = Host(
             assemble(
                 registry=self.registry,

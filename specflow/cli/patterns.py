@@ -20,25 +20,32 @@ def train(
     policy: Annotated[
         list[Path] | None, typer.Option("--policy", help="Says which tools are reads; may be repeated.")
     ] = None,
+    phrases: Annotated[
+        bool, typer.Option("--phrases/--no-phrases", help="Learn the words that announce a call, too.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Learn from recorded runs which call follows which, and where arguments come from.
 
-    The file holds paths, shapes and weights, and no value of any conversation. Without a policy the tools
-    whose names say that they read are taken for reads.
+    The file holds paths, shapes, weights and words of announcements, and no value of any conversation.
+    Without a policy the tools whose names say that they read are taken for reads.
     """
     from specflow.cli.replay_runs import progress, wanted
     from specflow.policy.load import load
     from specflow.prediction.history.lesson import train as learn
     from specflow.prediction.history.predictor import reading
-    from specflow.replay.lessons import early_by, lesson_of
+    from specflow.prediction.triggers import Triggers
+    from specflow.replay.lessons import early_by, learn_phrases, lesson_of
 
     early: dict[str, bool] = {}
+    triggers = Triggers()
     with progress() as tell:
         lessons = []
         for file, run in wanted(traces, "", 1_000_000):
             lesson = lesson_of(run, place=f"{file}:{run.number}")
             lessons.append(lesson)
+            if phrases:
+                learn_phrases(run, triggers, place=f"{file}:{run.number}")
             if not all(spec.name in early for spec in lesson.tools):
                 tools = lesson.tools
                 early.update(early_by(load(policy, tools=tools), tools) if policy else reading(tools))
@@ -49,6 +56,7 @@ def train(
             early=lambda name: early.get(name, False),
             tell=tell,
         )
+    patterns.triggers = triggers
     try:
         patterns.save(output)
     except OSError as error:
@@ -68,6 +76,9 @@ def show(
 ) -> None:
     """Show where the arguments of each tool came from: parameter, path, how often, and which share.
 
+    And the words (stems) after which the model called it: in which share of the cases, and in how many
+    conversations.
+
     The share is of the calls at whose time the path had values at all. A path is `TOOL:$.where` for results,
     `arg:TOOL.PARAMETER` for earlier arguments, `user~LOOKS` and `model~LOOKS` for what was said.
     """
@@ -85,11 +96,16 @@ def show(
         }
         for flow in flows
     ]
+    heard = [one for one in patterns.triggers.rows() if not tool or one.tool == tool]
     if as_json:
         found = {
             "conversations": patterns.tables.conversations,
             "steps": patterns.tables.steps,
             "flows": rows,
+            "phrases": [
+                {"tool": one.tool, "phrase": one.phrase, "count": one.count, "share": round(one.share, 4)}
+                for one in heard
+            ],
         }
         typer.echo(json.dumps(found, indent=2))
         return
@@ -100,3 +116,7 @@ def show(
         if before is None or (before.tool, before.parameter) != (flow.tool, flow.parameter):
             typer.echo(f"\n{flow.tool}({flow.parameter})")
         typer.echo(f"  {row['share']:>6.1%}  {flow.count:>5}  {flow.path}")
+    for one, last in zip(heard, [None, *heard], strict=False):
+        if last is None or last.tool != one.tool:
+            typer.echo(f"\n{one.tool} after the words")
+        typer.echo(f"  {one.share:>6.1%}  {one.count:>5}  {one.phrase}")

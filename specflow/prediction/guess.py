@@ -14,6 +14,8 @@ from specflow.prediction.fit import fitting_call
 from specflow.prediction.language import READING
 from specflow.prediction.recall import complete
 from specflow.prediction.stance import Intent
+from specflow.prediction.trigger_lessons import phrases_of
+from specflow.prediction.triggers import Triggers
 from specflow.prediction.values import Value, ValueKind, find_values
 from specflow.prediction.vocabulary import ToolWords, Vocabulary
 from specflow.prediction.words import Token, name_words, stem
@@ -38,13 +40,15 @@ class Guess:
 class Choice:
     """A tool that a sentence may mean, and how well its words cover the tool's.
 
-    `by_verb`: only its verb was heard; then every argument must be in the sentence.
+    `by_verb`: only its verb was heard; then every argument must be in the sentence. `learned`: none of its
+    words was heard, but a phrase after which it was called before.
     """
 
     tool: ToolWords
     score: float
     coverage: float
     by_verb: bool = False
+    learned: bool = False
 
 
 def heard_words(words: Sequence[Token], first: int, last: int) -> frozenset[str]:
@@ -61,8 +65,13 @@ def heard_words(words: Sequence[Token], first: int, last: int) -> frozenset[str]
     return frozenset(heard)
 
 
-def choose_tools(intent: Intent, words: Sequence[Token], vocabulary: Vocabulary) -> list[Choice]:
-    """The tools an announcement may mean, best first; one alone when its name was written out."""
+def choose_tools(
+    intent: Intent, words: Sequence[Token], vocabulary: Vocabulary, triggers: Triggers | None = None
+) -> list[Choice]:
+    """The tools an announcement may mean, best first; one alone when its name was written out.
+
+    What `triggers` have learned is asked last, and of reads alone.
+    """
     if intent.literal is not None:
         return [Choice(intent.literal, 2.0, 1.0)]
     heard = heard_words(words, intent.first, intent.last)
@@ -88,7 +97,34 @@ def choose_tools(intent: Intent, words: Sequence[Token], vocabulary: Vocabulary)
     found.extend(
         Choice(tool, 0.3, WRITE_COVERAGE if len(named) == 1 else 0.35, by_verb=True) for tool in unsaid
     )
+    if triggers is not None:
+        _add_learned(found, intent, words, vocabulary, triggers)
     return found[:MAX_TOOLS]
+
+
+def _surely_reads(tool: ToolWords) -> bool:
+    """Whether it is declared to read, or has a verb of reading: not knowing what it does is not enough."""
+    annotation = tool.spec.annotation
+    declared = annotation is not None and annotation.effect is not None
+    return tool.reads and (declared or bool(tool.families & READING))
+
+
+def _add_learned(
+    found: list[Choice],
+    intent: Intent,
+    words: Sequence[Token],
+    vocabulary: Vocabulary,
+    triggers: Triggers,
+) -> None:
+    """Tools whose own words were not heard, and that were called after such words before."""
+    meant = triggers.meant(phrases_of(words, intent.first, intent.last))
+    for name, trigger in sorted(meant.items(), key=lambda entry: -entry[1].share):
+        tool = vocabulary.by_name.get(name)
+        if tool is None or not _surely_reads(tool):
+            continue
+        if all(choice.tool is not tool or choice.by_verb for choice in found):
+            found[:] = [choice for choice in found if choice.tool is not tool]
+            found.append(Choice(tool, 0.4 * trigger.share, trigger.share, learned=True))
 
 
 Made = dict[tuple[str, str], Call | None]
@@ -227,6 +263,8 @@ def _confidence(choice: Choice, intent: Intent, bound: Bound, call: Call, talk: 
     confidence = 0.55 + 0.2 * min(1.0, choice.coverage) + (0.15 if intent.literal is not None else 0.0)
     if _all_explicit(choice.tool, bound):
         confidence += 0.1
+    if choice.learned:
+        confidence *= choice.coverage
     confidence *= bound.doubt
     if intent.weak:
         confidence *= 0.7 if _all_explicit(choice.tool, bound) else 0.45

@@ -10,17 +10,22 @@ from specflow.prediction.binding import bind_explicit
 from specflow.prediction.guess import Heard, choose_tools
 from specflow.prediction.proposals import LiveProposals
 from specflow.prediction.stance import Intent, Stance
+from specflow.prediction.triggers import Triggers
 from specflow.prediction.vocabulary import Vocabulary
 
 
 def refused(
-    intents: Sequence[Intent], heard: Heard, vocabulary: Vocabulary, live: LiveProposals
+    intents: Sequence[Intent],
+    heard: Heard,
+    vocabulary: Vocabulary,
+    live: LiveProposals,
+    triggers: Triggers | None = None,
 ) -> Iterator[Call]:
     """The calls of `live` to be taken back: of the tool that is refused, with the arguments named."""
     for intent in intents if len(live) else ():
         if intent.stance is not Stance.NEGATED:
             continue
-        for choice in choose_tools(intent, heard.words, vocabulary)[:1]:
+        for choice in choose_tools(intent, heard.words, vocabulary, triggers)[:1]:
             named = bind_explicit(
                 choice.tool, heard.values, heard.words, heard.talk, first=intent.first, last=intent.last
             )[0].args

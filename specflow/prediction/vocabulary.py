@@ -123,6 +123,7 @@ class Vocabulary:
         )
         """Values that a sentence needs at least before any read's arguments can all be in it."""
         self._acts = FAMILIES_OF.keys() | self.verb_words | self.literal_runs | NEED.words
+        self.by_name = {tool.spec.name: tool for tool in self.tools}
         self.by_verb: dict[str, list[ToolWords]] = {}
         for tool in self.tools:
             for verb in tool.verbs:

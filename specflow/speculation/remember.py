@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from specflow.policy.settings import Judge
 from specflow.prediction.calibration.ensemble import Ensemble
 from specflow.prediction.history.patterns import Patterns
 from specflow.prediction.history.predictor import HistoryPredictor
+from specflow.prediction.predictor import AnyPredictor
+from specflow.prediction.sniffer import ReasoningSniffer
 
 log = logging.getLogger("specflow")
 
@@ -32,6 +35,17 @@ class Remembering:
         """
         stages = self.predictors[0].patterns.stages if self.predictors else None
         return Ensemble(stages, precision=precision)
+
+    def share(self, predictors: Iterable[AnyPredictor]) -> None:
+        """Let the sniffers that learn go by the trigger phrases that are kept, and add to them."""
+        for kept in self.predictors:
+            for predictor in predictors:
+                if (
+                    isinstance(predictor, ReasoningSniffer)
+                    and predictor.learns
+                    and predictor.triggers is None
+                ):
+                    predictor.triggers = kept.patterns.triggers
 
     def save(self) -> None:
         """Write the patterns. A file that cannot be written is said and hurts nobody."""

@@ -26,6 +26,7 @@ def line(task: int) -> str:
         {"role": "user", "content": f"Where is {order}?"},
         {
             "role": "assistant",
+            "content": f"Let me check the whereabouts of {order}.",
             "gen_s": 1.0,
             "tool_calls": [{"id": "c", "name": "look_up_order", "args": {"order_id": order}}],
             "tool_results": [result],
@@ -74,6 +75,17 @@ def test_patterns_are_trained_and_shown(folder: Path, run: Any) -> None:
     first = found["flows"][0]
     assert first == {**first, "tool": "look_up_order", "parameter": "order_id", "count": 6, "share": 1.0}
     assert json.loads(run("patterns", "show", "patterns.json", "--json", "--tool", "none")[1])["flows"] == []
+
+
+def test_the_words_that_announce_a_call_are_shown(folder: Path, run: Any) -> None:
+    assert run("patterns", "train", "runs.jsonl", "-o", "patterns.json")[0] == 0
+    out = run("patterns", "show", "patterns.json")[1]
+    assert "look_up_order after the words\n" in out
+    assert "78.6%      6  whereabout\n" in out
+    found = json.loads(run("patterns", "show", "patterns.json", "--json")[1])["phrases"]
+    assert {"tool": "look_up_order", "phrase": "check", "count": 6, "share": 0.7857} in found
+    assert run("patterns", "train", "runs.jsonl", "-o", "patterns.json", "--no-phrases")[0] == 0
+    assert json.loads(run("patterns", "show", "patterns.json", "--json")[1])["phrases"] == []
 
 
 def test_without_a_policy_names_say_what_reads(folder: Path, run: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ from langchain.agents import create_agent
 
 import specflow as sf
 from specflow.journal.event import EventKind
-from specflow.prediction.history.patterns import PatternsError
+from specflow.prediction.history.patterns import Patterns, PatternsError
+from specflow.prediction.predictor import AnyPredictor
+from specflow.prediction.sniffer import ReasoningSniffer
 from specflow.testing.chat_model import ScriptedChatModel
 from specflow.testing.model_server.reply import CallPlan, Reply
 from specflow.testing.scripted_core import EventLog
+
+Script = Callable[[list[dict[str, Any]]], Reply]
 
 POLICY = """version: 1
 tools:
@@ -59,20 +64,20 @@ def clerk(messages: list[dict[str, Any]]) -> Reply:
     return Reply(calls=(steps[len(results)],)) if len(results) < 3 else Reply(text="Done.")
 
 
-async def serve(rt: sf.Runtime, customers: range) -> None:
-    agent = create_agent(ScriptedChatModel(script=clerk), TOOLS, middleware=[rt.middleware()])
+async def serve(rt: sf.Runtime, customers: range, script: Script = clerk) -> None:
+    agent = create_agent(ScriptedChatModel(script=script), TOOLS, middleware=[rt.middleware()])
     for number in customers:
-        said = f"Please close my account. My email is customer.{1000 + 7 * number}@post.example"
+        said = f"Please close my account. My email is guest.{1000 + 7 * number}@post.example"
         got = await agent.ainvoke({"messages": [("user", said)]})
         assert got["messages"][-1].text == "Done."
 
 
-def runtime(folder: Path, log: EventLog) -> sf.Runtime:
+def runtime(folder: Path, log: EventLog, *, predictors: Sequence[AnyPredictor] = ()) -> sf.Runtime:
     return sf.Runtime(
         folder / "policy.yaml",
         tools=TOOLS,
         journal=f"sqlite:///{folder / 'journal.db'}",
-        predictors=[],
+        predictors=predictors,
         patterns=folder / "patterns.json",
         observers=[log],
         telemetry=False,
@@ -99,6 +104,46 @@ async def test_what_is_learned_outlives_the_runtime(tmp_path: Path) -> None:
     }
     outcomes = second.outcomes()
     assert outcomes["hit"] + outcomes["late"] == 4
+
+
+def talking_clerk(messages: list[dict[str, Any]]) -> Reply:
+    """Says what it is about to do in words that no tool's description has."""
+    reply = clerk(messages)
+    if not reply.calls or reply.calls[0].name != "find_customer":
+        return reply
+    email = messages[0]["content"].rsplit(" ", maxsplit=1)[-1]
+    return Reply(text=f"Let me check the whereabouts of {email}.", calls=reply.calls)
+
+
+async def test_the_words_that_announce_a_call_are_learned_and_no_word_of_the_user(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY, "utf-8")
+
+    async def said_by_the_sniffer(customers: range, sniffer: ReasoningSniffer) -> list[str]:
+        log = EventLog()
+        async with runtime(tmp_path, log, predictors=[sniffer]) as rt:
+            await serve(rt, customers, talking_clerk)
+        candidates = [event.candidate for event in log.of(EventKind.PROPOSED)]
+        return [one.call.tool for one in candidates if one is not None and one.predictor == "sniffer"]
+
+    assert await said_by_the_sniffer(range(4), ReasoningSniffer()) == ["find_customer"]
+    text = (tmp_path / "patterns.json").read_text()
+    assert "whereabout" in text
+    assert "post.example" not in text
+    assert await said_by_the_sniffer(range(50, 52), ReasoningSniffer()) == ["find_customer"] * 2
+    assert await said_by_the_sniffer(range(60, 62), ReasoningSniffer(learns=False)) == []
+
+
+async def test_a_file_that_lies_makes_nothing_start_that_may_not(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY, "utf-8")
+    lies = Patterns()
+    for conversation in range(100):
+        lies.triggers.learn(["check", "whereabout", "check whereabout"], "close_account", conversation)
+    lies.save(tmp_path / "patterns.json")
+    log = EventLog()
+    async with runtime(tmp_path, log, predictors=[ReasoningSniffer()]) as rt:
+        await serve(rt, range(6), talking_clerk)
+    assert "close_account" not in {event.call.tool for event in log.of(EventKind.LAUNCHED) if event.call}
+    assert "close_account" not in {event.call.tool for event in log.of(EventKind.PROPOSED) if event.call}
 
 
 def test_a_broken_file_is_refused_at_the_start(tmp_path: Path) -> None:

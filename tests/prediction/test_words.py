@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specflow.prediction.values import count_promising, find_values, may_hold_values
-from specflow.prediction.words import _RUN, EASTERN, MAX_WORD, lowered, runs, tokens, word_set
+from specflow.prediction.words import (
+    _LETTERS,
+    _RUN,
+    EASTERN,
+    MAX_WORD,
+    letters,
+    lowered,
+    runs,
+    tokens,
+    word_set,
+)
 
 PIECES = sorted(
     word_set("""
@@ -26,6 +36,7 @@ TEXTS = st.one_of(st.text(max_size=60), PROSE)
 def test_runs_are_the_words_of_the_pattern(text: str, start: int) -> None:
     low = lowered(text)
     assert [word for word in runs(low, start) if word != EASTERN] == _RUN.findall(low, start)
+    assert letters(low) == _LETTERS.findall(low)
 
 
 @settings(max_examples=400, deadline=None)

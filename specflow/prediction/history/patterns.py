@@ -19,6 +19,7 @@ from specflow.prediction.history.chooser import Options, Worthy, options, softma
 from specflow.prediction.history.dialogue import Args, Dialogue
 from specflow.prediction.history.tables import Tables
 from specflow.prediction.history.weights import Weights
+from specflow.prediction.triggers import Triggers
 from specflow.prediction.words import name_words, stem
 
 VERSION = 1
@@ -64,7 +65,7 @@ class Patterns:
     """`tools` has the schema hashes that each tool was learned with: patterns hold for these alone.
 
     `sharpness` is what scores are divided by, for each set of tools, and (empty) for any other; `stages`
-    what the probabilities have been worth since.
+    what the probabilities have been worth since. `triggers` are the words in which calls were announced.
     """
 
     tables: Tables = field(default_factory=Tables)
@@ -72,6 +73,7 @@ class Patterns:
     tools: dict[str, list[str]] = field(default_factory=dict)
     sharpness: dict[str, float] = field(default_factory=dict)
     stages: Stages = field(default_factory=Stages)
+    triggers: Triggers = field(default_factory=Triggers)
 
     def dialogue(self, tools: ToolRegistry, agent: str = "") -> Dialogue:
         """A new conversation, to be told of each message."""
@@ -113,6 +115,7 @@ class Patterns:
             known = self.tools.setdefault(spec.name, [spec.schema_hash])
             if spec.schema_hash not in known:
                 self.tables.forget(spec.name)
+                self.triggers.forget(spec.name)
                 self.tools[spec.name] = [spec.schema_hash]
 
     def flows(self) -> Iterator[Flow]:
@@ -150,6 +153,7 @@ class Patterns:
             "sharpness": dict(sorted(self.sharpness.items())),
             "stages": self.stages.as_json(),
             "tables": tables,
+            "triggers": self.triggers.as_json(),
             "weights": self.weights.as_json(tables["paths"]),
         }
 
@@ -188,6 +192,7 @@ class Patterns:
                 weights=Weights.from_json(data["weights"]),
                 sharpness={str(kit): float(value) for kit, value in data["sharpness"].items()},
                 stages=Stages.from_json(data.get("stages", ())),
+                triggers=Triggers.from_json(data.get("triggers", {})),
                 tools={str(name): [str(one) for one in hashes] for name, hashes in data["tools"].items()},
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
