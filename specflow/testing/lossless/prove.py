@@ -18,7 +18,8 @@ from specflow.testing.lossless.player import Played, play
 from specflow.testing.lossless.smaller import shrunk
 from specflow.testing.proof import LoopOrZero
 
-MAX_STEPS = 60_000
+MAX_STEPS = 2_000_000
+"""More than it takes until two calls that wait for each other have both lost their patience."""
 Journals = Callable[[], Journal]
 
 
