@@ -15,6 +15,9 @@ from specflow.prediction.history.traits import age_step, log_step, small
 
 NEVER = 99
 
+EMPTY = 4
+"""Characters of a result that holds nothing."""
+
 
 @dataclass(slots=True)
 class _Fit:
@@ -64,7 +67,10 @@ def of_calls(dialogue: Dialogue, tool: str, pooled: Sequence[Pooled]) -> list[li
     total_two, total_four = small(total, 2), small(total, 4)
     previous = dialogue.calls[tool][-1] if dialogue.calls.get(tool) else None
     begun = dialogue.rounds[-2][0] if len(dialogue.rounds) > 1 and dialogue.rounds[-2] else None
-    at = len(dialogue.rounds[-1])
+    at, run = len(dialogue.rounds[-1]), dialogue.run if just else 0
+    before = dialogue.rounds[-1][-1] if dialogue.rounds[-1] else None
+    other = before[1] if before is not None and before[0] != tool else None
+    empty = dialogue.result_size <= EMPTY
     parallel = dialogue.rounds[-2][at] if len(dialogue.rounds) > 1 and len(dialogue.rounds[-2]) > at else None
     found: list[list[Key]] = []
     for rank, (one, fit, new) in enumerate(zip(pooled, fits, fresh, strict=True)):
@@ -95,6 +101,7 @@ def of_calls(dialogue: Dialogue, tool: str, pooled: Sequence[Pooled]) -> list[li
             ("said", titled, said, small(where.place, 3), again > 0, from_user),
             ("made", one.joined, where.used, n, len(pooled) == 1),
             ("total", total_two, again, first),
+            ("walk", max(-1, min(2, one.ahead)), where.after, min(3, run)),
         ]
         keys += [("via", name, path) for (name, _), path in zip(args, one.paths, strict=True)]
         if new and one.turn >= 0:
@@ -104,6 +111,8 @@ def of_calls(dialogue: Dialogue, tool: str, pooled: Sequence[Pooled]) -> list[li
         if previous is not None and len(previous) == n:
             changed = sum(old != value for old, value in zip(previous, args, strict=True))
             keys.append(("changed", changed, just))
+        if other is not None:
+            keys.append(("alike", args == other, empty, again > 0))
         if again:
             ago = age_step(dialogue.step - dialogue.made[tool, args])
             keys.append(("ago", ago, from_user, begun == (tool, args), parallel == (tool, args), again))

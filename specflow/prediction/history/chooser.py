@@ -75,7 +75,7 @@ def options(
         for one, keys in zip(pooled, of_calls(dialogue, tool, pooled), strict=True):
             keys.append(whole)
             found.add(tool, one.args, keys)
-        found.add(tool, None, [("other", *shared, min(3, len(pooled)))])
+        found.add(tool, None, [("other", min(3, len(pooled)), *shared)])
     return found
 
 

@@ -69,6 +69,7 @@ class Dialogue:
         self.counted: set[str] = set()
         self.called: Counter[str] = Counter()
         self.since = 0
+        self.run = 0
         self.users = 0
         self.failed = False
         self.result_size = 0
@@ -162,6 +163,7 @@ class Dialogue:
         args = args_of(call.args)
         self.failed = call.failed or call.result.startswith("Error")
         self._event(f"{call.tool}!" if self.failed else call.tool)
+        self.run = self.run + 1 if self.rounds[-1] and self.rounds[-1][-1][0] == call.tool else 1
         self.called[call.tool] += 1
         self.since += 1
         self.result_size = len(call.result)

@@ -39,7 +39,8 @@ def rows_of(dialogue: Dialogue, join: Join) -> Rows:
 
 
 def _said(dialogue: Dialogue, args: Pairs) -> float:
-    return 1.0 + sum([look(dialogue, value).user for _, value in args])
+    looks = [look(dialogue, value) for _, value in args]
+    return 1.0 + 0.5 * sum([seen.user + seen.everywhere for seen in looks])
 
 
 def _of_records(records: Sequence[Record], join: Join) -> Iterator[Pairs]:

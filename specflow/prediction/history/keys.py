@@ -18,12 +18,18 @@ def traits_of(key: Key) -> list[str]:
     return _SPELLED[key[0]](*key[1:])
 
 
-def _tool(chance: int, times: int, just: bool, unused: int) -> list[str]:
-    return [f"chance={chance}", f"times={times}", f"just={just}", f"unused={unused}"]
+def _tool(chance: int, times: int, just: bool, unused: int, run: int) -> list[str]:
+    return [
+        f"chance={chance}",
+        f"times={times}",
+        f"just={just}&unused={unused}",
+        f"unused={unused}&times={times}",
+        f"run={run}&unused={unused}",
+    ]
 
 
-def _other(chance: int, times: int, just: bool, unused: int, pooled: int) -> list[str]:
-    return [*(f"{trait}&other" for trait in _tool(chance, times, just, unused)), f"other={pooled}"]
+def _other(pooled: int, *tool: Any) -> list[str]:
+    return [*(f"{trait}&other" for trait in _tool(*tool)), f"other={pooled}"]
 
 
 def _again(again: int, last: str, first: int, rank: int) -> list[str]:
@@ -70,6 +76,10 @@ def _ago(ago: int, fu: bool, begun: bool, parallel: bool, again: int) -> list[st
     return [f"ago={ago}&fu={fu}", f"begun={begun}&fu={fu}", f"parallel={parallel}&again={again}"]
 
 
+def _walk(ahead: int, after: bool, run: int) -> list[str]:
+    return [f"ahead={ahead}&run={run}", f"ahead={ahead}&next={after}", f"next={after}&run={run}"]
+
+
 _SPELLED: dict[str, Callable[..., list[str]]] = {
     "reply": lambda chance: [f"chance={chance}"],
     "tool": _tool,
@@ -90,4 +100,6 @@ _SPELLED: dict[str, Callable[..., list[str]]] = {
     "turn": lambda turn, of, back, just: [f"turn={turn}&of={of}", f"turnback={back}&just={just}"],
     "changed": lambda changed, just: [f"changed={changed}&just={just}"],
     "ago": _ago,
+    "walk": _walk,
+    "alike": lambda alike, empty, again: [f"alike={alike}&empty={empty}&again={again}"],
 }

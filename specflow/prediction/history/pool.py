@@ -15,7 +15,7 @@ from specflow.prediction.history.looks import look
 from specflow.prediction.history.remembered import Rows
 from specflow.prediction.history.tables import Tables
 
-MOST = 12
+MOST = 14
 BEAM = 12
 NEWEST = 60
 LOOSE = 0.2
@@ -32,13 +32,18 @@ WIDE, NARROW = 14, 6
 
 @dataclass(slots=True)
 class Pooled:
-    """A call that may be next. `paths` say where each argument is from; `prior` orders those of a tool."""
+    """A call that may be next. `paths` say where each argument is from; `prior` orders those of a tool.
+
+    Of `joined` arguments `turn` says which of the records it is that they are from, and `ahead` how many
+    records behind that of the tool's last call it comes (0: there is none).
+    """
 
     args: Args
     prior: float
     paths: tuple[str, ...]
     joined: int = 0
     turn: int = -1
+    ahead: int = 0
 
 
 def pool(tables: Tables, dialogue: Dialogue, tool: str, *, most: int = MOST) -> list[Pooled]:
@@ -53,7 +58,7 @@ def pool(tables: Tables, dialogue: Dialogue, tool: str, *, most: int = MOST) -> 
     if len(ordered) <= most:
         return ordered
     # Priors of joined and of single values are not of one kind: neither may crowd the other out.
-    joined = [one for one in ordered if one.joined][: most // 2]
+    joined = [one for one in ordered if one.joined][: 2 * most // 3]
     single = [one for one in ordered if not one.joined][: most - len(joined)]
     return sorted((*joined, *single), key=lambda one: -one.prior)
 
@@ -133,7 +138,8 @@ def _joined(  # noqa: PLR0917 - one caller, which names them alike
     by_name: dict[str, list[Choice]],
     found: dict[Args, Pooled],
 ) -> None:
-    called = dict.fromkeys(dialogue.calls.get(tool, ()))
+    calls = dialogue.calls.get(tool, ())
+    called, last = dict.fromkeys(calls), calls[-1] if calls else ()
     for join, often in tables.usual_joins(tool):
         filled = dict(join)
         missing = tuple(name for name in form if name not in filled)
@@ -142,6 +148,7 @@ def _joined(  # noqa: PLR0917 - one caller, which names them alike
         rows = rows_of(dialogue, join)
         if not rows.ordered:
             continue
+        begun = rows.by_args.get(tuple([pair for pair in last if pair[0] in filled]))
         share_of_all = 1.5 * share * often
         if missing:
             made, fresh = _part(dialogue, tool, form, filled, missing, by_name, rows)
@@ -150,6 +157,8 @@ def _joined(  # noqa: PLR0917 - one caller, which names them alike
         share_of_one = share_of_all / math.sqrt(max(1.0, fresh))
         for one in made:
             one.prior *= share_of_one
+            if begun is not None:
+                one.ahead = one.turn - begun.turn
             _keep(found, one)
 
 
@@ -177,9 +186,9 @@ def _part(  # noqa: PLR0917 - one caller, which names them alike
 ) -> tuple[list[Pooled], float]:
     """The best calls with further arguments beside those of a record; and about how many of all are new."""
     made, fresh, best = [], 0, rows.ordered[:PART]
-    few = {name: by_name[name][:2] for name in missing}
+    few = {name: by_name[name][:3] for name in missing}
     place = {name: at for at, name in enumerate(filled)}
-    for more, rest, paths in _combined([(1.0, {}, filled)], missing, few, 2):
+    for more, rest, paths in _combined([(1.0, {}, filled)], missing, few, 3):
         where = tuple([paths[name] for name in form])
         pairs = [((name, rest[name]), 0) if name in rest else (None, place[name]) for name in form]
         taken = set(rest.values())
@@ -245,7 +254,7 @@ def values(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: 
         if not place:
             continue
         newest = list(place.items())[-NEWEST:]
-        crowd = len(newest) > most
+        crowd = len(newest) > WIDE
         fresh = sum(value not in used for value, _ in newest) if used else len(newest)
         share = weight / math.sqrt(fresh or 1)
         again = share if path.startswith("arg:") else AGAIN * share
@@ -259,6 +268,8 @@ def values(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: 
     found = []
     for value, (prior, path) in best.items():
         seen = look(dialogue, value)
-        found.append((value, prior * (1.6 if seen.user else 1.3 if seen.model else 1.0), path))
+        found.append(
+            (value, prior * (2.0 if seen.user else 1.5 if seen.model or seen.everywhere else 1.0), path)
+        )
     found.sort(key=lambda one: -one[1])
     return found[:most]

@@ -16,7 +16,7 @@ class Situations:
     """Weights by trait and name. Only those that are not zero are looked at to score."""
 
     def __init__(self) -> None:
-        self.ftrl = Ftrl(rate=0.03, l1=0.5, l2=2.0)
+        self.ftrl = Ftrl(rate=0.06, l1=1.0, l2=2.0)
         self.table: dict[str, dict[str, int]] = {}
         self._lit: dict[str, dict[str, int]] = {}
         self._owner: list[tuple[str, str]] = []

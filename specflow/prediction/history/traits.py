@@ -44,7 +44,7 @@ def of_situation(dialogue: Dialogue) -> list[str]:
         f"e1={last}&since={since}",
         f"e1={last}&users={small(users, 3)}",
         f"failed={dialogue.failed}",
-        f"size={min(6, dialogue.result_size // 400)}" if last != USER else "size=-",
+        f"size={min(6, (dialogue.result_size + 395) // 400)}" if last != USER else "size=-",
     ]
     if dialogue.agent:
         found += [f"agent={dialogue.agent}", f"agent={dialogue.agent}&e1={last}"]
@@ -76,8 +76,9 @@ def of_words(dialogue: Dialogue) -> WordTraits:
 
 def of_tool(
     dialogue: Dialogue, tool: str, pooled: Sequence[Pooled], chance: float
-) -> tuple[int, int, bool, int]:
+) -> tuple[int, int, bool, int, int]:
     """What holds for a tool, whatever its arguments: fields of the keys `tool` and `other`."""
     unused = sum((tool, one.args) not in dialogue.made for one in pooled)
     just = dialogue.events[-1].rstrip("!") == tool
-    return log_step(chance), small(dialogue.called[tool], 5), just, small(unused, 4)
+    run = small(dialogue.run, 4) if just else 0
+    return log_step(chance), small(dialogue.called[tool], 5), just, small(unused, 4), run

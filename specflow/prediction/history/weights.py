@@ -51,7 +51,7 @@ class Weights:
     """The weights of the softmax. Not safe from several threads at once."""
 
     def __init__(self) -> None:
-        self._traits = Ftrl(rate=0.04, l1=0.2, l2=1.0)
+        self._traits = Ftrl(rate=0.1, l1=0.2, l2=1.0)
         self._situations = Situations()
         self._of: dict[str, dict[str, int]] = {EVERY: {}}
         self._blocks: dict[str, dict[Key, Block]] = {}

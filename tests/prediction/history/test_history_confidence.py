@@ -65,8 +65,16 @@ def test_only_weights_that_are_not_zero_are_looked_at_and_none_is_missed() -> No
 
 
 def test_every_kind_of_block_spells_its_traits_out() -> None:
-    assert traits_of(("tool", -2, 1, True, 3)) == ["chance=-2", "times=1", "just=True", "unused=3"]
-    assert traits_of(("other", -2, 1, True, 3, 2))[-2:] == ["unused=3&other", "other=2"]
+    assert traits_of(("tool", -2, 1, True, 3, 2)) == [
+        "chance=-2",
+        "times=1",
+        "just=True&unused=3",
+        "unused=3&times=1",
+        "run=2&unused=3",
+    ]
+    assert traits_of(("other", 4, -2, 1, True, 3, 2))[-2:] == ["run=2&unused=3&other", "other=4"]
+    assert traits_of(("alike", True, False, True)) == ["alike=True&empty=False&again=True"]
+    assert traits_of(("walk", 1, False, 2)) == ["ahead=1&run=2", "ahead=1&next=False", "next=False&run=2"]
     assert traits_of(("via", "order_id", "get_customer:$.orders[*]")) == [
         "via=order_id<get_customer:$.orders[*]"
     ]

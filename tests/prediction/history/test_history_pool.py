@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from itertools import takewhile
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from specflow.prediction.history.apart import sharpness_of
+from specflow.prediction.history.calls import of_calls
 from specflow.prediction.history.chooser import softmax
-from specflow.prediction.history.dialogue import Dialogue
+from specflow.prediction.history.dialogue import Dialogue, args_of
 from specflow.prediction.history.lesson import train
 from specflow.prediction.history.patterns import Patterns
 from specflow.prediction.history.pool import MOST, pool
@@ -57,6 +61,41 @@ def test_arguments_that_stood_together_are_joined_and_no_others_before_them(tabl
 def test_what_was_called_already_comes_later(tables: Tables) -> None:
     found = pool(tables, told(4, status(0), status(1)), "get_status")
     assert [dict(one.args) for one in found[:2]] == [status(2).args, status(3).args]
+
+
+def test_records_are_gone_through_in_their_order(tables: Tables) -> None:
+    """Each candidate knows how far it is behind the record of the last call."""
+    found = {one.args: one.ahead for one in pool(tables, told(5, status(1), status(2)), "get_status")}
+    ahead = {number: found[args_of(status(number).args)] for number in range(5)}
+    assert ahead == {0: -2, 1: -1, 2: 0, 3: 1, 4: 2}
+    assert {one.ahead for one in pool(tables, told(5), "get_status")} == {0}
+
+
+@pytest.mark.parametrize(("result", "empty"), [("[]", True), ('[{"number": "HAT100"}]', False)])
+def test_what_another_tool_was_just_asked_is_told_apart(result: str, empty: bool) -> None:
+    tables = Tables()
+    for number in (0, 1, 2):
+        tables.learn(told(3), "get_status", args_of(status(number).args))
+    search = PastCall(tool="search", args=status(1).args, result=result)
+    dialogue = told(3, search)
+    pooled = pool(tables, dialogue, "get_status")
+    traits = dict(zip([one.args for one in pooled], of_calls(dialogue, "get_status", pooled), strict=True))
+    alike = {args for args, keys in traits.items() if ("alike", True, empty, False) in keys}
+    assert alike == {args_of(status(1).args)}
+    assert all(("alike", False, empty, False) in keys for args, keys in traits.items() if args not in alike)
+
+
+@given(st.lists(st.sampled_from(["get_trip", "get_status", ""]), max_size=12))
+def test_a_run_is_as_long_as_the_last_calls_of_one_tool(names: list[str]) -> None:
+    dialogue = Dialogue()
+    for name in names:
+        call = PastCall(tool=name, args={}, result="x")
+        dialogue.take(
+            HistoryItem(role="tool", text="x", call=call) if name else HistoryItem(role="user", text="Go on")
+        )
+    wanted = len(list(takewhile(lambda name: name == names[-1], reversed(names)))) if names else 0
+    if names and names[-1]:
+        assert dialogue.run == wanted
 
 
 def test_no_call_takes_the_same_value_twice(tables: Tables) -> None:
