@@ -52,14 +52,8 @@ def _joined(slot: Slot, bound: Bound, talk: Conversation) -> bool:
 def _remembered(
     tool: ToolWords, slot: Slot, bound: Bound, talk: Conversation, heard: Collection[str]
 ) -> bool:
-    if slot.many or slot.is_query or slot.type not in {"string", "integer", "number"}:
-        return False
     taken = {str(value) for value in bound.args.values()}
-    scored = [
-        (score, known)
-        for score, known in _scored(tool, slot, talk)
-        if score >= REMEMBERED and known.text not in taken
-    ]
+    scored = [one for one in remembered_values(tool, slot, talk) if one[1].text not in taken]
     if not scored:
         return False
     best = max(score for score, _ in scored)
@@ -118,6 +112,15 @@ def _choose(near: Sequence[Known]) -> tuple[Known, float]:
     if len(last) == 1:
         return last[0], 0.8
     return min(last, key=lambda known: known.order), 0.5
+
+
+def remembered_values(
+    tool: ToolWords, slot: Slot, talk: Conversation, least: float = REMEMBERED
+) -> list[tuple[float, Known]]:
+    """The values of the conversation with at least `least` points (from 0.5 on) for the parameter."""
+    if slot.many or slot.is_query or slot.type not in {"string", "integer", "number"}:
+        return []
+    return [one for one in _scored(tool, slot, talk) if one[0] >= least]
 
 
 def _scored(tool: ToolWords, slot: Slot, talk: Conversation) -> list[tuple[float, Known]]:

@@ -14,6 +14,7 @@ from specflow.effects.tool import ToolSpec
 from specflow.prediction.candidate import Candidate, Proposal
 from specflow.prediction.chunk import Chunk
 from specflow.prediction.fit import fitting_call
+from specflow.prediction.history.cold import ColdStart
 from specflow.prediction.history.confidence import BREADTH, LEAST_PROBABILITY, NAME
 from specflow.prediction.history.dialogue import Args, Dialogue, args_of
 from specflow.prediction.history.patterns import (
@@ -37,7 +38,8 @@ class HistoryPredictor:
     `patterns` is what it knows; None: nothing yet. `early` says which tools it proposes calls of; None: those
     that are annotated as read-only or, without annotations, whose names say that they read. With `online` it
     learns from every real turn that follows one it was asked about. `agent` says who speaks for the model
-    (its name, say), where what was learned of that one should count more.
+    (its name, say), where what was learned of that one should count more. With `cold` it also proposes calls
+    of tools that it has not yet seen called, with a low probability.
     """
 
     name = NAME
@@ -50,12 +52,14 @@ class HistoryPredictor:
         breadth: int = BREADTH,
         online: bool = True,
         agent: str = "",
+        cold: bool = True,
     ) -> None:
         self.patterns = patterns or Patterns()
         self._early = early
         self._breadth = breadth
         self._online = online
         self._agent = agent
+        self._cold = ColdStart() if cold else None
         self._lock = threading.Lock()
         self._heard: OrderedDict[int, _Heard] = OrderedDict()
         self._tools: dict[int, tuple[ToolRegistry, dict[str, bool]]] = {}
@@ -78,7 +82,15 @@ class HistoryPredictor:
                 # Perhaps presumed, not real: looked at, and neither kept nor learned from.
                 dialogue = self._read(context, None if heard is None else heard.dialogue.copy(), known or 0)
                 considered = self._consider(dialogue, context)
-        return self.candidates(considered, context)
+        return [*self.candidates(considered, context), *self._cold_ones(context)]
+
+    def _cold_ones(self, context: TurnContext) -> list[Candidate]:
+        """Calls of tools that were never seen to be called, by the looks of their parameters."""
+        if self._cold is None:
+            return []
+        with self._lock:
+            early, seen = self._reads(context.tools), frozenset(self.patterns.tables.forms)
+        return self._cold.candidates(context, seen, lambda name: early.get(name, False))
 
     def save(self, path: str | Path) -> None:
         """Write what it knows now.

@@ -143,7 +143,7 @@ def test_a_tool_with_another_schema_is_learned_anew(kit: Any, learned: dict[str,
     )
     talk = kit.conversation(99)
     history = [item for moment in talk.moments[:3] for item in moment.new]
-    predictor = HistoryPredictor(Patterns.from_json(learned))
+    predictor = HistoryPredictor(Patterns.from_json(learned), cold=False)
     assert all(one.call.tool != "get_order" for one in foresee(predictor, tools, history))
     before = [item for moment in talk.moments[:2] for item in moment.new]
     assert foresee(predictor, tools, before)[0].call == talk.moments[1].calls[0]
