@@ -142,6 +142,10 @@ def _block(name: str, row: Row) -> Iterator[str]:
     yield f"{name}: {row['runs']} runs, {row['steps']} steps, {row['sequential_seconds']:.0f} s in sequence"
     yield f"  saved   {_of(row, 'saved')}, oracle {_of(row, 'oracle')}, regret {_of(row, 'regret')}"
     yield (
+        f"          in chains {_of(row, 'chained_oracle')}; regret: "
+        f"{row['regret_withheld_seconds']:.1f} s not started, {row['regret_late_seconds']:.1f} s late"
+    )
+    yield (
         f"  calls   {ends['hit']} hit, {ends['late']} late, {ends['miss']} miss, {ends['stale']} stale, "
         f"{row['held']} held, {row['refused']} refused, {row['conflicts']} in conflict"
     )

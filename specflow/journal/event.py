@@ -65,8 +65,8 @@ class CallEvent:
     call that adopted it; `call_id` is one real call (tool_call_id and more). Which ids and facts are
     there depends on `kind`; absent ones are empty. Facts in seconds: `runway`, `saved`, `wasted`; `result` is
     what a policy reads of what the tool returned, as it is: neither redacted nor a copy.
-    `branch_id` is the hypothesis that an early call is proposed or done under, or that is opened or decided
-    (of those about a pending call's result), `parent_id` the one above it.
+    `branch_id` is the hypothesis that an early call is done under, or that is opened or decided (of those
+    about a pending call's result), `parent_id` the one above it, or above a proposal.
     `group` is that of the conversation in a canary (`canary` or `control`). `key` is that under which a
     call is looked up: equal keys are one call. `misfire` says what was wrong with a speculation that ended
     without being adopted (see `speculation.misfire`), as far as it was known then.

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 from specflow.effects.call import Call
-from specflow.prediction.calibration.ensemble import Ensemble, Scene
+from specflow.prediction.calibration.ensemble import Scene
 from specflow.prediction.candidate import Candidate
 from specflow.prediction.history.patterns import kit_of
 from specflow.prediction.predictor import AnyPredictor
-from specflow.replay.believed import Believing, stages_of
+from specflow.replay.believed import Believing, Stream, stages_of
 from specflow.replay.guesses import proposals, reads
 from specflow.replay.lessons import not_run
 from specflow.replay.quality import PRECISION
@@ -24,12 +24,12 @@ def score_run(
     *,
     judge_for: JudgeFor,
     predictors: Sequence[AnyPredictor],
-    stream: dict[str, Ensemble] | None = None,
+    stream: Stream | None = None,
     place: str = "",
 ) -> Summary:
     """Ask the predictors at each step of one run what they would propose, each alone, and play nothing. Then
-    believe them alone, and together. `stream` is what the words of each (and of all, by the name "") were
-    worth in the runs before this one; it learns.
+    believe them alone, and together. `stream` is what their words were worth in the runs before this one; it
+    learns.
 
     Raises:
         RecordingError: saying at `place` what in the record cannot be used.
@@ -40,14 +40,14 @@ def score_run(
     judge = judge_for(registry)
     one = Summary(runs=1, steps=len(steps), untimed_steps=sum(not step.timed for step in steps))
 
-    kept = {} if stream is None else stream
+    heard = stream or Stream(stages_of(predictors))
     scene = Scene(domain=kit_of(registry), model=run.model)
 
     def is_read(call: Call) -> bool:
         return reads(judge, registry, call)
 
     def believing(name: str) -> Believing:
-        return Believing(scene, PRECISION, kept.setdefault(name, Ensemble(stages_of(predictors))))
+        return Believing(scene, PRECISION, heard.of(name))
 
     async def ask() -> dict[str, list[list[Candidate]]]:
         return {

@@ -24,6 +24,25 @@ def stages_of(predictors: Sequence[AnyPredictor]) -> Stages:
     return next(trained, Stages()).copy()
 
 
+@dataclass(slots=True)
+class Stream:
+    """What the words of these predictors have been worth, run after run: first what their training has shown;
+    then also what came of them in the runs before, as the core has `played` them, and as each predictor was
+    scored `alone` (all together by the name "").
+    """
+
+    stages: Stages = field(default_factory=Stages)
+    played: Ensemble = field(init=False)
+    alone: dict[str, Ensemble] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.played = Ensemble(self.stages.copy())
+
+    def of(self, name: str) -> Ensemble:
+        """What is scored by that name."""
+        return self.alone.setdefault(name, Ensemble(self.stages.copy()))
+
+
 @dataclass(frozen=True, slots=True)
 class Believed:
     """A candidate with its probability; what its predictor `said`; from which one on guesses of its tool are

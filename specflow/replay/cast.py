@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from specflow.effects.registry import ToolRegistry
 from specflow.errors import ConfigurationError
 from specflow.policy.settings import Judge
-from specflow.prediction.calibration.ensemble import Ensemble
 from specflow.prediction.history.apart import Tell
 from specflow.prediction.history.lesson import Lesson
 from specflow.prediction.history.patterns import Patterns
@@ -17,6 +17,7 @@ from specflow.prediction.history.predictor import HistoryPredictor
 from specflow.prediction.partial_call import PartialCallPredictor
 from specflow.prediction.predictor import AnyPredictor
 from specflow.prediction.sniffer import ReasoningSniffer
+from specflow.replay.believed import Stream, stages_of
 from specflow.replay.lessons import Trainings, early_by, lesson_of
 from specflow.traces.recorded import RecordedRun
 
@@ -45,14 +46,21 @@ def names_of(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """The predictors of one run; `stream` is what their words have been worth in the runs before it.
-    `patterns` are what `history` knows there, `early` the tools that read.
+    """The predictors of one run; `streams` is what their words have been worth in the runs before it, in each
+    way to replay them (see `stream`). `patterns` are what `history` knows there, `early` the tools that read.
     """
 
     patterns: Patterns | None = None
     early: Mapping[str, bool] = field(default_factory=dict)
     agent: str = ""
-    stream: dict[str, Ensemble] = field(default_factory=dict)
+    streams: dict[Hashable, Stream] = field(default_factory=dict)
+
+    def stream(self, way: Hashable, predictors: Sequence[AnyPredictor]) -> Stream:
+        """What goes on from run to run in that way to replay them, with these predictors in each."""
+        found = self.streams.get(way)
+        if found is None:
+            found = self.streams[way] = Stream(stages_of(predictors))
+        return found
 
     def fresh(self, names: Iterable[str]) -> list[AnyPredictor]:
         """New ones of these names. They learn nothing from the run: its task may come up again."""
@@ -78,7 +86,8 @@ def casts(
     tell: Tell = lambda _what, _done, _of: None,
 ) -> Iterator[tuple[Placed, Cast]]:
     """Every run with its cast. With `history` among the names all runs are read first, and come ordered by
-    the part of the tasks that was left out of the training; `more` are runs that are only learned from.
+    the part of the tasks that was left out of the training; `more` are runs that are only learned from, a run
+    that is among `runs` as well counts once.
 
     Raises:
         RecordingError: a run cannot be used.
@@ -101,11 +110,15 @@ def casts(
             early.update(early_by(judge_for(found.tools), found.tools))
         return found
 
-    trainings = Trainings([lesson(one) for one in kept], [lesson(one) for one in more], early)
+    here: dict[tuple[Path, int], list[RecordedRun]] = defaultdict(list)
+    for file, run in kept:
+        here[file, run.number].append(run)
+    others = [(file, run) for file, run in more if run not in here[file, run.number]]
+    trainings = Trainings([lesson(one) for one in kept], [lesson(one) for one in others], early)
     for part in trainings.parts:
         mine = [one for one in kept if one[1].task_id in part]
         if mine:
             patterns = trainings.without(part, tell)
-            stream: dict[str, Ensemble] = {}
+            streams: dict[Hashable, Stream] = {}
             for one in mine:
-                yield one, Cast(patterns=patterns, early=early, agent=one[1].model, stream=stream)
+                yield one, Cast(patterns=patterns, early=early, agent=one[1].model, streams=streams)

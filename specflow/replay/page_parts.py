@@ -20,7 +20,9 @@ def saved(found: Found) -> Iterator[str]:
     about = (
         "Each set of predictors replayed by itself. The line across a bar is the oracle: what right guesses, "
         "made at once, would have saved one step ahead under the same policy. The regret is what the set's "
-        "own right guesses could have saved, minus what they saved."
+        "own right guesses could have saved, minus what they saved: lost to guesses that were not started "
+        "(withheld), or were started late. The chained oracle looks several steps ahead, until somebody "
+        "speaks."
     )
     yield head("Saved time, by predictor", about)
     names = [
@@ -43,7 +45,10 @@ def saved(found: Found) -> Iterator[str]:
     parts = {
         "saved_seconds": 1,
         "oracle_seconds": 1,
+        "chained_oracle_seconds": 1,
         "regret_seconds": 1,
+        "regret_withheld_seconds": 1,
+        "regret_late_seconds": 1,
         "wasted_seconds": 1,
         "launched": 0,
         "wasted_calls": 0,

@@ -139,7 +139,7 @@ def proposed_in(played: Played, names: Sequence[str]) -> Proposed:
     found: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
     for event in played.log.of(EventKind.PROPOSED):
         assert event.candidate is not None
-        if not event.branch_id:
+        if not event.parent_id:
             found[event.candidate.predictor, event.turn_id].append(event.candidate)
     return {name: [found[name, turn_id] for turn_id in played.turns] for name in names}
 

@@ -19,7 +19,6 @@ from specflow.journal.event import Observers
 from specflow.journal.memory import MemoryJournal
 from specflow.policy.settings import Judge
 from specflow.prediction.calibration.ensemble import Ensemble
-from specflow.prediction.calibration.stages import Stages
 from specflow.prediction.chunk import Chunk, ChunkKind
 from specflow.prediction.predictor import AnyPredictor, TurnContext
 from specflow.replay.hurried_loop import run_hurried
@@ -80,17 +79,17 @@ def play(
     predictors: Sequence[AnyPredictor],
     mode: Mode = Mode.ON,
     speed: float | None = None,
-    stages: Stages | None = None,
+    ensemble: Ensemble | None = None,
     model: str = "",
 ) -> Played:
     """Play the steps once and return what happened and how long it took.
 
-    `stages` are what the words of predictors have been worth before, `model` is who speaks.
+    `ensemble` knows what the words of predictors have been worth before, and learns; `model` is who speaks.
     Without `speed` time is virtual: nothing waits, and what is computed takes no time. With it the run
     takes its time on an ordinary event loop, `speed` times as fast; the seconds returned are the run's own.
     """
     log = EventLog()
-    parts = _parts(registry, judge, predictors, log, mode=mode, ensemble=Ensemble(stages))
+    parts = _parts(registry, judge, predictors, log, mode=mode, ensemble=ensemble or Ensemble())
     _experience(parts, steps, tools)
     stage = _Stage(
         coordinator=Coordinator(parts), registry=registry, tools=tools, listens=bool(predictors), model=model

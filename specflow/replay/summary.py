@@ -12,11 +12,11 @@ from referencing.exceptions import Unresolvable
 from specflow.effects.registry import ToolRegistry
 from specflow.journal.event import EventKind
 from specflow.policy.settings import Judge
-from specflow.prediction.calibration.ensemble import Ensemble, Scene
+from specflow.prediction.calibration.ensemble import Scene
 from specflow.prediction.history.patterns import kit_of
 from specflow.prediction.predictor import AnyPredictor
 from specflow.replay.accounts import Accounts, rows
-from specflow.replay.believed import Believing, stages_of
+from specflow.replay.believed import Believing, Stream, stages_of
 from specflow.replay.guesses import reads
 from specflow.replay.latency import Latency
 from specflow.replay.loose import Loose, loose_of
@@ -25,6 +25,7 @@ from specflow.replay.oracle import Bound
 from specflow.replay.percentiles import percentiles
 from specflow.replay.quality import PRECISION
 from specflow.replay.recorded_times import RecordedLatency, RecordedTimes
+from specflow.replay.regret import shortest
 from specflow.replay.score import Scores, proposed_in
 from specflow.replay.shuffled import shuffled
 from specflow.replay.simulate import Played, Tools, play
@@ -54,7 +55,10 @@ AMOUNTS = (
     "wasted_seconds",
     "wasted_usd",
     "oracle_seconds",
+    "chained_oracle_seconds",
     "regret_seconds",
+    "regret_withheld_seconds",
+    "regret_late_seconds",
 )
 MONEY = ("calls_usd", "saved_usd")
 OUTCOMES = ("hit", "late", "miss", "stale", "cancelled", "compensated", "stuck")
@@ -72,8 +76,10 @@ class Summary:
     late) or is in `wasted_calls`, and has one class among the `misfires`.
 
     `oracle_seconds` is what right guesses made at once would have saved one step ahead, under the same
-    policy without its budgets; `regret_seconds` what the predictors' own right guesses would have saved if
-    made at once, minus what they saved. `calls_usd` is the price of the real calls, which are made with and
+    policy without its budgets, `chained_oracle_seconds` the same several steps ahead. `regret_seconds` is
+    what the predictors' own right guesses would have saved if made at once, minus what they saved: lost to
+    guesses that were not started (`regret_withheld_seconds`), and to what was started late, or for nothing
+    (`regret_late_seconds`). `calls_usd` is the price of the real calls, which are made with and
     without speculation; `saved_usd` what the saved seconds are worth (`usd_per_second` of the policy);
     `wasted_usd` the price of the wasted calls, and of undoing them.
     """
@@ -94,7 +100,10 @@ class Summary:
     wasted_seconds: float = 0.0
     wasted_usd: float = 0.0
     oracle_seconds: float = 0.0
+    chained_oracle_seconds: float = 0.0
     regret_seconds: float = 0.0
+    regret_withheld_seconds: float = 0.0
+    regret_late_seconds: float = 0.0
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     scores: Scores = field(default_factory=Scores)
     misfires: Misfires = field(default_factory=Misfires)
@@ -157,13 +166,15 @@ def replay_run(
     threshold: float | None = None,
     shuffle: int | None = None,
     speed: float | None = None,
+    stream: Stream | None = None,
     place: str = "",
 ) -> Summary:
     """Replay one run twice, sequential and speculative, beside its bounds, and add it to `summary`.
 
-    `latency` says how long tools take, `RecordedTimes` that they take what is recorded.
-    `threshold` takes the place of the policy's own ones (in [0, 1]); `shuffle` is the seed by which the words
-    of the answers are shuffled. `speed` is as for `play`. Returns the summary of this run alone.
+    `latency` says how long tools take, `RecordedTimes` that they take what is recorded. `threshold` takes the
+    place of the policy's own ones (in [0, 1]); `shuffle` is the seed by which the words of the answers are
+    shuffled. `speed` is as for `play`. `stream` is what the predictors' words were worth in the runs before
+    this one; it learns. Returns the summary of this run alone.
 
     Raises:
         RecordingError: saying at `place` what in the record cannot be played.
@@ -178,6 +189,8 @@ def replay_run(
     if threshold is not None:
         judge = AtThreshold(of=judge, threshold=threshold)
 
+    heard = stream or Stream(stages_of(predictors))
+
     def once(predictors: Sequence[AnyPredictor], mode: Mode) -> Played:
         return play(
             steps,
@@ -187,15 +200,14 @@ def replay_run(
             predictors=predictors,
             mode=mode,
             speed=speed,
-            stages=stages_of(predictors),
+            ensemble=heard.played if predictors else None,
             model=run.model,
         )
 
     try:
         sequential, speculative = once((), Mode.OFF), once(predictors, Mode.ON)
         bound = Bound(registry=registry, judge=judge, latency=takes)
-        best = sum(bound.steps(steps))
-        ideal = sum(bound.steps(steps, _guessed(bound, speculative)))
+        least = shortest(bound, steps, speculative)
     except (RecursionError, Unresolvable, re.error) as error:
         # Only a schema or a value of the record can be nested, refer or match like that.
         raise RecordingError(f"{place}: the arguments cannot be checked: {error}") from error
@@ -207,8 +219,11 @@ def replay_run(
     one.sequential_seconds = sequential.seconds
     one.saved_seconds = sequential.seconds - speculative.seconds
     one.saved_usd = one.saved_seconds * judge.budgets.usd_per_second
-    one.oracle_seconds = sequential.seconds - best
-    one.regret_seconds = speculative.seconds - ideal
+    one.oracle_seconds = sequential.seconds - least.oracle
+    one.chained_oracle_seconds = sequential.seconds - least.chained
+    one.regret_seconds = speculative.seconds - least.own
+    one.regret_withheld_seconds = least.started - least.own
+    one.regret_late_seconds = speculative.seconds - least.started
     one.sequential_steps = list(sequential.steps)
     one.speculative_steps = list(speculative.steps)
     names = [predictor.name for predictor in predictors]
@@ -217,7 +232,7 @@ def replay_run(
         steps,
         proposed_in(speculative, names),
         reads=lambda call: reads(judge, registry, call),
-        believing=lambda _name: Believing(scene, PRECISION, Ensemble(stages_of(predictors))),
+        believing=lambda name: Believing(scene, PRECISION, heard.of(name)),
         task=run.task_id,
         least=threshold or 0.0,
     )
@@ -232,15 +247,6 @@ def replay_run(
     )
     summary.include(one)
     return one
-
-
-def _guessed(bound: Bound, played: Played) -> list[set[str]]:
-    """For each step, the match keys of what some predictor proposed before the message was there."""
-    proposed: dict[str, set[str]] = {turn_id: set() for turn_id in played.turns}
-    for event in played.log.of(EventKind.PROPOSED):
-        if event.call is not None:
-            proposed[event.turn_id].add(bound.key(event.call))
-    return [proposed[turn_id] for turn_id in played.turns]
 
 
 def _count(steps: Sequence[Step], registry: ToolRegistry, judge: Judge, played: Played) -> Summary:

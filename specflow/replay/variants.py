@@ -57,30 +57,31 @@ class Replays:
         main = self.variants[0]
         if not self.plays:
             asked = cast.fresh(main.predictors)
+            stream = cast.stream(main, asked)
             self.total.include(
-                ask.score_run(
-                    run, judge_for=self.judge_for, predictors=asked, stream=cast.stream, place=place
-                )
+                ask.score_run(run, judge_for=self.judge_for, predictors=asked, stream=stream, place=place)
             )
             return
         every = list(dict.fromkeys([*self.variants, *self.sets]))
-        found = {
-            variant: summary.replay_run(
-                run,
-                Summary(),
-                judge_for=self.judge_for,
-                predictors=cast.fresh(variant.predictors),
-                latency=self._latency(variant),
-                threshold=variant.threshold,
-                shuffle=variant.shuffle,
-                speed=self.speed,
-                place=place,
-            )
-            for variant in every
-        }
+        found = {variant: self._replay(run, variant, cast, place) for variant in every}
         for variant, one in found.items():
             self.by_variant.setdefault(variant, Summary()).include(one)
         self.by_model.setdefault(run.model or "unknown", Summary()).include(found[main])
+
+    def _replay(self, run: RecordedRun, variant: Variant, cast: Cast, place: str) -> Summary:
+        predictors = cast.fresh(variant.predictors)
+        return summary.replay_run(
+            run,
+            Summary(),
+            judge_for=self.judge_for,
+            predictors=predictors,
+            latency=self._latency(variant),
+            threshold=variant.threshold,
+            shuffle=variant.shuffle,
+            speed=self.speed,
+            stream=cast.stream(variant, predictors),
+            place=place,
+        )
 
     def _latency(self, variant: Variant) -> Latency | RecordedTimes:
         if variant.takes != RECORDED:

@@ -115,7 +115,7 @@ class Teller:
             EventKind.PROPOSED,
             turn.session,
             turn_id=turn.turn_id,
-            branch_id=above.branch_id if above is not None else "",
+            parent_id=above.branch_id if above is not None else "",
             call=candidate.call,
             candidate=candidate,
         )

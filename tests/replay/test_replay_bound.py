@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from specflow.effects.call import Call
 from specflow.policy.load import loads
+from specflow.prediction.predictor import TurnContext
 from specflow.replay.latency import latency
 from specflow.replay.oracle import Bound
+from specflow.replay.recorded_times import recorded_times
 from specflow.replay.simulate import Tools, play
 from specflow.replay.steps import steps_of, tools_of
 from specflow.replay.summary import Summary, replay_run
+from specflow.testing.foreseeing import Foreseeing, in_order
 
 NAMES = ("read", "other", "quick", "lasting", "loose", "held", "book", "pay", "banned", "nobody")
 ARGS = st.fixed_dictionaries({"id": st.integers(0, 2)}, optional={"note": st.sampled_from(["a", "b"])})
@@ -130,3 +133,94 @@ def test_a_read_that_lives_on_may_have_been_started_steps_ago(kit: Any) -> None:
     assert one.saved_seconds == pytest.approx(5.0)
     assert one.oracle_seconds == pytest.approx(5.0)
     assert one.regret_seconds == pytest.approx(0.0)
+
+
+ROWS = st.lists(
+    st.tuples(SECONDS, st.lists(READS, min_size=1, max_size=3), st.booleans(), st.booleans()), max_size=6
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rows=ROWS, takes=st.sampled_from(["0.5s", "2s", "20s", "lognormal:1,1.5"]))
+def test_chains_do_not_beat_the_bound_of_chains(kit: Any, rows: list[Any], takes: str) -> None:
+    """# INVARIANT: what is foreseen on top of guesses saves no more than `chained_oracle_seconds`."""
+    turns: list[Any] = []
+    for seconds, calls, _, spoken in rows:
+        turns += [kit.answer(seconds, *calls), *([{"role": "user", "content": "go on"}] if spoken else [])]
+    plan = [
+        Call(tool=name, args={"id": number + (0 if right else 50)})
+        for _, calls, right, _ in rows
+        for name, args in calls
+        for number in (args["id"],)
+    ]
+
+    def foreseen(context: TurnContext) -> list[Call]:
+        # The next two: of a message with several calls, and of the one after it.
+        known = sum(item.call is not None for item in context.history)
+        return plan[known : known + 2]
+
+    one = replay_run(
+        kit.run(*turns),
+        Summary(),
+        judge_for=lambda registry: loads(
+            kit.policy.replace("max_concurrent: 2", "max_concurrent: 9"), tools=registry
+        ),
+        predictors=[Foreseeing(foreseen, confidence=0.95)],
+        latency=latency(takes),
+    )
+    assert one.saved_seconds <= one.chained_oracle_seconds + EPSILON
+    assert one.oracle_seconds <= one.chained_oracle_seconds + EPSILON
+    assert one.regret_withheld_seconds >= -EPSILON
+    assert one.regret_late_seconds >= -EPSILON
+    assert one.regret_seconds == pytest.approx(one.regret_withheld_seconds + one.regret_late_seconds)
+
+
+def in_chains(kit: Any, seconds: list[float], plan: list[Call], *, spoken: bool = False) -> Summary:
+    """A quick read and a slow one, whose time is that of the record."""
+    turns: list[Any] = []
+    for took, call in zip(seconds, plan, strict=True):
+        turn = kit.answer(5.0 if took == 1.0 else 1.0, (call.tool, call.plain_args()))
+        turn["tool_results"][0]["seconds"] = took
+        turns += [turn, *([{"role": "user", "content": "go on"}] if spoken else [])]
+    run = kit.run(*turns)
+    return replay_run(
+        run,
+        Summary(),
+        judge_for=lambda registry: loads(kit.policy, tools=registry),
+        predictors=[Foreseeing(in_order(plan), confidence=0.9)],
+        latency=recorded_times([run]),
+    )
+
+
+def test_a_slow_read_is_hidden_behind_the_turn_before_it(kit: Any) -> None:
+    plan = [Call(tool="read", args={"id": number}) for number in (1, 2)]
+    one = in_chains(kit, [1.0, 5.0], plan)
+    # In sequence (5 + 1) + (1 + 5); one step ahead 5 + 5; in a chain the second starts after 1 s: 5 + 1.
+    assert one.sequential_seconds == pytest.approx(12.0)
+    assert one.oracle_seconds == pytest.approx(2.0)
+    assert one.chained_oracle_seconds == pytest.approx(6.0)
+    assert one.saved_seconds == pytest.approx(6.0)
+    assert one.regret_seconds == pytest.approx(0.0)
+    # Where somebody speaks, nobody has foreseen what comes after.
+    spoken = in_chains(kit, [1.0, 5.0], plan, spoken=True)
+    assert spoken.chained_oracle_seconds == pytest.approx(2.0)
+    assert spoken.saved_seconds == pytest.approx(2.0)
+
+
+def test_regret_says_whether_a_guess_was_withheld_or_late(kit: Any) -> None:
+    run = kit.run(kit.answer(10.0, ("read", {"id": 1})), kit.answer(10.0, ("read", {"id": 2})))
+    doubted = (0, Call(tool="read", args={"id": 1}), 0.3)  # the policy asks for 0.5
+    late = (5, Call(tool="read", args={"id": 2}), 0.9)
+    one = replay_run(
+        run,
+        Summary(),
+        judge_for=lambda registry: loads(kit.policy, tools=registry),
+        predictors=[kit.guesser([[doubted], [late]])],
+        latency=latency("8s"),
+    )
+    assert one.regret_withheld_seconds == pytest.approx(8.0)
+    assert 0 < one.regret_late_seconds == pytest.approx(8.0 - one.saved_seconds)
+    found = one.as_json()
+    assert found["regret_seconds"] == pytest.approx(
+        found["regret_withheld_seconds"] + found["regret_late_seconds"], abs=0.002
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 
 from specflow.effects.call import Call
 from specflow.policy.load import loads
+from specflow.prediction.calibration.ensemble import Scene
 from specflow.prediction.candidate import Candidate
 from specflow.prediction.history import lesson as lessons_module
 from specflow.prediction.history.lesson import Lesson
+from specflow.prediction.history.patterns import kit_of
+from specflow.prediction.history.predictor import HistoryPredictor
 from specflow.prediction.partial_call import PartialCallPredictor
 from specflow.replay.ask import score_run
 from specflow.replay.cast import casts
@@ -21,6 +25,8 @@ from specflow.replay.interval import interval
 from specflow.replay.lessons import ALONE, Trainings, lesson_of
 from specflow.replay.quality import best_threshold, calibration_error, quality, recall, top
 from specflow.replay.steps import steps_of
+from specflow.replay.variant import Variant
+from specflow.replay.variants import Replays
 
 
 def guess(place: int, confidence: float, *, read: bool = True, task: str = "1") -> Guess:
@@ -183,7 +189,7 @@ def test_what_words_are_worth_is_learned_along_the_stream_and_never_in_the_patte
             run,
             judge_for=lambda registry: loads(kit.policy, tools=registry),
             predictors=who.fresh(["history"]),
-            stream=who.stream,
+            stream=who.stream("asked", who.fresh(["history"])),
         )
         (guess,) = scored.scores.of["history"].guesses
         believed.append(guess.confidence)
@@ -241,3 +247,54 @@ def test_a_wrong_guess_at_a_read_stands_behind_a_surer_one_at_a_write(kit: Any) 
     assert (wrong.right, wrong.said) == (False, 0.6), "the read that would have been started"
     assert (right.right, right.said, right.place) == (True, 0.6, 1)
     assert right.lost == ("name:read",), "the surest guess was another"
+
+
+def test_what_words_are_worth_goes_on_from_run_to_run_where_they_are_played(kit: Any) -> None:
+    """As in a process that serves one conversation after another; every way to replay has its own."""
+    given = runs(kit, 6)
+
+    def judge_for(registry: Any) -> Any:
+        return loads(kit.policy, tools=registry)
+
+    base = Variant(predictors=("history",), takes="2s")
+    replays = Replays(
+        judge_for=judge_for, variants=[base, replace(base, threshold=1.0, sweep="x", value="1")]
+    )
+    believed: list[float] = []
+    for (_, run), who in casts(
+        ((Path("runs"), run) for run in given), (), names=["history"], judge_for=judge_for
+    ):
+        replays.add(run, who, place="here")
+        believed.append(replays.total.scores.of["history"].guesses[-1].confidence)
+        before = who.streams[base].played.probability("read", {"history": 0.5}, Scene(domain=kit_of_run(run)))
+        alone = HistoryPredictor(who.patterns).patterns.stages
+        assert who.streams[base].stages.as_json() == alone.as_json(), "the training itself learns nothing"
+        assert 0 < before <= 1
+    assert all(second > first for first, second in zip(believed[::2], believed[1::2], strict=True))
+    assert len(who.streams) == 2
+
+
+def kit_of_run(run: Any) -> str:
+    return kit_of(lesson_of(run, place="here").tools)
+
+
+def test_a_run_that_is_also_in_train_counts_once(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [(Path("runs"), run) for run in runs(kit, 4)]
+    other = (Path("other"), given[0][1])
+    learned: list[int] = []
+    whole = lessons_module.train
+
+    def spy(lessons: list[Lesson], **more: Any) -> Any:
+        learned.append(len(lessons))
+        return whole(lessons, **more)
+
+    monkeypatch.setattr("specflow.replay.lessons.train", spy)
+
+    def judge_for(registry: Any) -> Any:
+        return loads(kit.policy, tools=registry)
+
+    for _ in casts(given[:4], [*given, other], names=["history"], judge_for=judge_for):
+        pass
+    # Two runs of the other task that is replayed, four of those that are only learned from, and for one of
+    # the two tasks the run that is in another file as well.
+    assert sorted(learned) == [2 + 4, 2 + 4 + 1]

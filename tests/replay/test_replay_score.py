@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specflow.effects.call import Call
@@ -199,6 +199,7 @@ ROWS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_intervals_of_columns_are_those_of_each_column(rows: list[tuple[str, dict[str, float]]]) -> None:
     found = intervals_of_columns(rows)
