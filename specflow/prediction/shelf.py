@@ -14,8 +14,8 @@ from specflow.prediction.predictor import HistoryItem
 
 MOST = 32
 """Conversations that are kept; the one not heard of for longest goes first."""
-MOST_KNOWN = 20_000
-"""Values of all of them together; a value is about a kilobyte."""
+MOST_WEIGHT = 20_000
+"""Values of all of them together, and thousands of characters; each is about a kilobyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,12 @@ class Indexed:
     calendar: Calendar
     index: Index
 
+    @property
+    def weight(self) -> int:
+        """What it takes, in kilobytes or so. Messages that others hold, too, are counted all the same."""
+        text = sum(len(item.text) + len(item.call.result if item.call else "") for item in self.items)
+        return len(self.index.known) + text // 1_000
+
 
 class Shelf:
     """What is found on it is of the very same messages: another conversation's values never are."""
@@ -34,6 +40,7 @@ class Shelf:
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, Indexed] = OrderedDict()
         self._before: dict[int, int] = {}
+        self._weights: dict[int, int] = {}
         self._numbers = count()
 
     def longest(self, items: Sequence[HistoryItem]) -> Indexed | None:
@@ -55,17 +62,16 @@ class Shelf:
         with self._lock:
             number = next(self._numbers)
             self._kept[number] = one
+            self._weights[number] = one.weight
             parent = next((known for known, kept in self._kept.items() if kept is before), None)
             if parent is not None:
                 self._drop(self._before.get(parent))
                 self._before[number] = parent
-            while len(self._kept) > MOST or self._size() > MOST_KNOWN:
+            while len(self._kept) > MOST or sum(self._weights.values()) > MOST_WEIGHT:
                 self._drop(next(iter(self._kept)))
 
     def _drop(self, number: int | None) -> None:
         if number is not None:
             self._kept.pop(number, None)
             self._before.pop(number, None)
-
-    def _size(self) -> int:
-        return sum(len(one.index.known) for one in self._kept.values())
+            self._weights.pop(number, None)

@@ -119,7 +119,8 @@ class TriggerLessons:
             lesson = TurnLesson(self.triggers, first)
             if before is not None:
                 lesson.values = before.values
-            lesson.values.update(words_of(new))
+            if len(lesson.values) <= MOST_WORDS:
+                lesson.values.update(words_of(new))
             if before is not None and tool is not None:
                 del self._waiting[prints[at]]
                 before.learn(tool)

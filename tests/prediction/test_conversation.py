@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from specflow.prediction.chunk import Chunk, ChunkKind
 from specflow.prediction.conversation import BLOCK, MAX_ITEMS, Conversation
+from specflow.prediction.dating import Calendar
+from specflow.prediction.index import Index
 from specflow.prediction.known import Known
 from specflow.prediction.predictor import HistoryItem, PastCall, TurnContext
-from specflow.prediction.shelf import MOST, Shelf
+from specflow.prediction.shelf import MOST, Indexed, Shelf
 from specflow.prediction.sniffer import ReasoningSniffer
 from specflow.prediction.vocabulary import Vocabulary
 from specflow.prediction.words import word_set
@@ -125,6 +127,17 @@ def test_the_shelf_forgets_and_nothing_changes() -> None:
     kept = [shelf.longest(items) is not None for items in talks]
     assert sum(kept) == MOST
     assert all(kept[MOST:])
+
+
+def test_the_shelf_holds_no_more_text_than_values() -> None:
+    shelf = Shelf()
+    talks = [
+        [HistoryItem(role="user", text=f"Order B-{number} please. " + "and so on " * 300_000)]
+        for number in range(9)
+    ]
+    for items in talks:
+        shelf.put(Indexed(tuple(items), Calendar(), Index(None, "")), None)
+    assert [shelf.longest(items) is not None for items in talks] == [False] * 3 + [True] * 6
 
 
 def test_scores_are_those_of_every_value_and_asked_for_once() -> None:

@@ -19,6 +19,7 @@ from specflow.prediction.chunk import Chunk, ChunkKind
 from specflow.prediction.history.patterns import Patterns, PatternsError
 from specflow.prediction.predictor import HistoryItem, PastCall, TurnContext
 from specflow.prediction.sniffer import ReasoningSniffer
+from specflow.prediction.trigger_lessons import MOST_WORDS
 from specflow.prediction.triggers import LEAST, MOST, REPLY, Triggers
 from specflow.prediction.words import letters, stem, word_set
 
@@ -120,6 +121,19 @@ def test_words_that_often_lead_to_nothing_announce_nothing() -> None:
         converse(sniffer, number, calls=None)
     assert sniffer.triggers.rows() == []
     assert calls_of(converse(sniffer, 99)) == []
+
+
+def test_a_conversation_of_too_many_words_teaches_nothing() -> None:
+    sniffer = ReasoningSniffer(triggers=Triggers())
+    words = " ".join(
+        "".join(chr(97 + number // 26**place % 26) for place in range(4)) for number in range(MOST_WORDS + 9)
+    )
+    for number in range(2 * LEAST):
+        history = [user(f"Order A-{number}?"), past("get_invoice", {"invoice_id": "I-1"}, words)]
+        turn(sniffer, history, SAYS.format(f"A-{number}"))
+        turn(sniffer, [*history, past("parcel_position", {"order_id": f"A-{number}"}, "{}")], "So.")
+    assert sniffer.triggers is not None
+    assert len(sniffer.triggers) == 0
 
 
 def test_it_can_be_switched_off() -> None:
