@@ -271,6 +271,7 @@ CALLERS = ("an effect was undone while one that builds on it", "took back everyt
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_memory_and_sql_agree_step_by_step() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Twins.url = f"sqlite:///{Path(folder)}/twins.db"

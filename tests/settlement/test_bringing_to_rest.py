@@ -409,11 +409,19 @@ async def test_two_that_recover_at_once_do_it_once() -> None:
     class Overtaken:
         """Between taking the session and using it, somebody else takes it too."""
 
+        taken = False
+
         def __getattr__(self, name: str) -> Any:
             return getattr(bench.journal, name)
 
+        async def take_session(self, session_id: str, *, owner: str, force: bool = False) -> Lease | None:
+            self.taken = True
+            return await bench.journal.take_session(session_id, owner=owner, force=force)
+
         async def open_branches(self, session_id: str) -> tuple[str, ...]:
-            raise FencedError("a newer fence")
+            if self.taken:
+                raise FencedError("a newer fence")
+            return await bench.journal.open_branches(session_id)
 
     report = await recover(Overtaken(), bench.parts.settler, owner="slow")
     assert (report.recovered, report.held) == (0, 1)
