@@ -24,7 +24,7 @@ from specflow.prediction.words import name_words, stem
 
 VERSION = 1
 KIND = "specflow-patterns"
-FAR = 7.0
+FAR = 9.0
 """Calls of tools that the situation alone makes so much less likely than another are not looked at (nats)."""
 
 CHANCES, RAREST = 0.6, 1e-4
