@@ -120,7 +120,7 @@ def crash_postgres(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("CRASH_POSTGRES", url)
 
 
-@pytest.mark.timeout(HOUR if NIGHTLY else 300)
+@pytest.mark.timeout(HOUR if NIGHTLY else 1800)
 @pytest.mark.parametrize(
     ("way", "store"),
     [
@@ -153,7 +153,7 @@ def test_no_crash_loses_or_doubles_a_booking(
     record_property("counted", {"crash trials (SIGKILL)": report.trials})
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("point", sorted(REPEATED))
 @pytest.mark.parametrize("way", ["keyed", "tolerant"])
 def test_a_real_call_is_repeated_once_more_by_whoever_comes_next(way: str, point: str) -> None:

@@ -14,7 +14,7 @@ from specflow.testing.crash_matrix import crash_matrix
 pytestmark = [
     pytest.mark.skipif(not crash.AVAILABLE, reason=crash.WHY_NOT),
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(1800),
 ]
 VISITED = [
     "before.read",

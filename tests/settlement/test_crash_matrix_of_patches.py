@@ -23,7 +23,7 @@ CI = bool(os.environ.get("CI"))
 pytestmark = [
     pytest.mark.skipif(not crash.AVAILABLE, reason=crash.WHY_NOT),
     pytest.mark.slow,
-    pytest.mark.timeout(3600 if NIGHTLY else 300),
+    pytest.mark.timeout(3600 if NIGHTLY else 1800),
 ]
 PATCHES = {"patch.before", "patch.done", "patch.adopted", "cover.intended", "cover.committed"}
 STORES = ("sqlite process", "sqlite power", "postgres power")

@@ -374,7 +374,7 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(36_000 if NIGHTLY else 300)
+@pytest.mark.timeout(36_000 if NIGHTLY else 1_800)
 @pytest.mark.usefixtures("on_file")
 def test_whatever_happens_the_world_is_what_the_journal_says(
     record_property: Callable[[str, object], None],

@@ -66,7 +66,7 @@ def journal() -> Iterator[Callable[[], Journal]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(36_000 if NIGHTLY else 300)
+@pytest.mark.timeout(36_000 if NIGHTLY else 1_800)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_speculative_equals_sequential(part: int, record_property: Callable[[str, object], None]) -> None:
     for seed in range(part, EXAMPLES, PARTS):
@@ -75,14 +75,14 @@ def test_speculative_equals_sequential(part: int, record_property: Callable[[str
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(36_000 if NIGHTLY else 300)
+@pytest.mark.timeout(36_000 if NIGHTLY else 1_800)
 def test_speculative_equals_sequential_on_the_sql_journal(journal: Callable[[], Journal]) -> None:
     for seed in range(EXAMPLES, EXAMPLES + ON_FILE):
         lossless(seed, journal=journal)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(36_000 if NIGHTLY else 300)
+@pytest.mark.timeout(36_000 if NIGHTLY else 1_800)
 @settings(
     max_examples=DRAWN,
     deadline=None,
