@@ -16,6 +16,7 @@ from specflow.journal.record import EffectRow, Lease, SessionRow
 from specflow.journal.rules import SAGA_ABORTED, TAKEN_BACK
 from specflow.lifecycle import RESTING, TERMINAL, Stage
 from specflow.probe import reach
+from specflow.settlement.going_back import goes_back
 from specflow.settlement.rest import Settler
 from specflow.settlement.standstill import Standstill
 
@@ -117,14 +118,6 @@ async def _own(
         reach("session.close")
         await journal.close_session(lease, decision=SAGA_ABORTED if saga else "completed")
     return Report(compensated=compensated, stuck=stuck, waiting=waiting)
-
-
-async def goes_back(journal: Journal, session: SessionRow) -> bool:
-    """Whether what a session committed is to be taken back: that was decided of it, or of its run."""
-    if session.decision == SAGA_ABORTED or not session.run_key:
-        return session.decision == SAGA_ABORTED
-    # INVARIANT: what was still open when its run was taken back, and so could not be condemned, goes with it.
-    return await journal.run_taken_back(session.thread, session.run_key, tenant=session.tenant)
 
 
 async def _condemned(journal: Journal, lease: Lease, session: SessionRow) -> tuple[Lease, ...]:

@@ -9,6 +9,7 @@ from specflow.journal.port import Journal
 from specflow.journal.record import EffectRow, SessionRow
 from specflow.journal.rules import SAGA_ABORTED
 from specflow.lifecycle import RESTING, TERMINAL, BranchState, SessionState, Stage
+from specflow.settlement.going_back import goes_back
 from specflow.settlement.rest import Settler
 
 
@@ -27,10 +28,9 @@ class Standstill:
             return 0
         if await self._journal.open_branches(session_id):
             return 0
-        back = await self._journal.run_taken_back(session.thread, session.run_key, tenant=session.tenant)
         saga = session.decision == SAGA_ABORTED
-        if (back and session.run_key and not saga) or not await self._own_run(session, saga=saga):
-            return 0
+        if saga != await goes_back(self._journal, session) or not await self._own_run(session, saga=saga):
+            return 0  # that has to be written down first, or others go with it
         at_rest = TERMINAL | {Stage.STUCK} if saga else RESTING
         rows = await (self._journal.effects(session_id) if saga else self._journal.unsettled(session_id))
         left = [row for row in rows if row.stage not in at_rest]

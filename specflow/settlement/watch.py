@@ -13,8 +13,9 @@ from specflow.effects.registry import ToolRegistry
 from specflow.errors import JournalError, SpecflowError
 from specflow.journal.port import Journal
 from specflow.journal.record import SessionRow
+from specflow.settlement.going_back import goes_back
 from specflow.settlement.needs import missing_tools
-from specflow.settlement.recover import AT_ONCE, Report, goes_back, recover_session
+from specflow.settlement.recover import AT_ONCE, Report, recover_session
 from specflow.settlement.rest import Settler
 
 EVERY = 0.05
