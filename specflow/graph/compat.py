@@ -10,7 +10,7 @@ from typing import Any, NoReturn, Protocol, cast
 
 from langchain.chat_models.base import _ConfigurableModel  # no public name
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, SimpleChatModel
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config, merge_configs, var_child_runnable_config
 from langchain_core.tools import BaseTool, StructuredTool, Tool
@@ -41,6 +41,8 @@ STOCK_ARUN = frozenset({BaseTool._arun, StructuredTool._arun, Tool._arun})  # no
 STOCK_RUN = frozenset({StructuredTool._run, Tool._run})  # noqa: SLF001 - the stock bodies
 STOCK_INVOKE = frozenset({BaseTool.invoke, StructuredTool.invoke, Tool.invoke})
 
+STOCK_AGENERATE = frozenset({BaseChatModel._agenerate, SimpleChatModel._agenerate})  # noqa: SLF001 - the stock bodies
+
 
 def is_control_flow(error: BaseException) -> bool:
     """Whether an exception is LangGraph steering (interrupt, parent command), not a failure."""
@@ -59,6 +61,11 @@ def forgets_reasoning(model: BaseChatModel, arguments: Mapping[str, Any]) -> boo
     if not type(model).__module__.startswith(("langchain_openai.", "specflow.")):
         return False  # a subclass for another provider may well send it
     return not model._use_responses_api(dict(arguments))  # noqa: SLF001 - no public way to ask for this
+
+
+def only_synchronous(model: BaseChatModel) -> bool:
+    """Whether `ainvoke` does nothing but run the synchronous body in a thread of the loop's own pool."""
+    return type(model)._agenerate in STOCK_AGENERATE  # noqa: SLF001 - as above
 
 
 def is_wrong_answer(error: BaseException) -> bool:

@@ -6,13 +6,12 @@ adds lines, so that a provider's cache of prompts has the beginning.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any
 
 from specflow.effects.call import Call, canonical_json
 from specflow.effects.registry import ToolRegistry
-from specflow.prediction.predictor import HistoryItem, TurnContext
+from specflow.prediction.predictor import TurnContext
+from specflow.prediction.transcript import transcript
 
 GUESS = "guess_result"
 """The name of the tool by which the guess is given."""
@@ -52,16 +51,8 @@ def result_prompt(call: Call, context: TurnContext, *, most: int) -> str:
     """The conversation and the question. Of a conversation of more than `most` characters the end is shown;
     it is cut by whole lines and in great steps, so that its beginning stays the same for long.
     """
-    lines = ["The conversation:", *_end([_line(item) for item in context.history], most)]
+    lines = ["The conversation:", *transcript(context.history, most=most)]
     return "\n".join([*lines, "The pending call:", _pending(call, context.tools)])
-
-
-def _line(item: HistoryItem) -> str:
-    if item.call is None:
-        return canonical_json({"role": item.role, "text": item.text})
-    past = item.call
-    said = {"call": {"tool": past.tool, "args": past.args}, "result": past.result}
-    return canonical_json({**said, "failed": True} if past.failed else said)
 
 
 def _pending(call: Call, tools: ToolRegistry) -> str:
@@ -70,11 +61,3 @@ def _pending(call: Call, tools: ToolRegistry) -> str:
     if tool is not None:
         asked |= {"description": tool.description, "parameters": dict(tool.parameters)}
     return canonical_json(asked)
-
-
-def _end(lines: Sequence[str], most: int) -> Sequence[str]:
-    starts = list(accumulate((len(line) for line in lines), initial=0))
-    step = max(1, most // 2)
-    # The fewest whole steps from the beginning that leave at most `most` characters.
-    cut = -(-max(0, starts[-1] - most) // step) * step
-    return [line for line, start in zip(lines, starts, strict=False) if start >= cut]

@@ -9,18 +9,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from specflow.effects.call import Call, canonical_json
-from specflow.errors import ConfigurationError
-from specflow.graph.draft.asking import Asking
-from specflow.graph.draft.reply import Answer
+from specflow.graph.draft.asking import Asking, bound
+from specflow.graph.draft.options import check_options
+from specflow.graph.draft.reply import Answer, answer_in
 from specflow.graph.draft.spent import Spent
 from specflow.prediction.predictor import TurnContext
 from specflow.prediction.result_guess import Equivalent, ResultGuess, identical
-from specflow.prediction.result_prompt import PEOPLE, SCHEMA, SYSTEM, result_prompt
-
-MOST_SAMPLES = 16
-LEAST_CHARACTERS = 1_000
+from specflow.prediction.result_prompt import GUESS, PEOPLE, SCHEMA, SYSTEM, result_prompt
 
 
 class ModelResults:
@@ -55,18 +53,19 @@ class ModelResults:
         equivalent: Equivalent | None = None,
         name: str = "model_results",
     ) -> None:
-        if not 1 <= samples <= MOST_SAMPLES:
-            raise ConfigurationError(f"samples={samples}", hint=f"from 1 to {MOST_SAMPLES}; 3 is usual")
-        if not 0 < seconds < math.inf or breadth < 1 or characters < LEAST_CHARACTERS:
-            raise ConfigurationError(
-                f"seconds={seconds!r}, breadth={breadth}, characters={characters}",
-                hint=f"seconds above 0, at least one value, at least {LEAST_CHARACTERS} characters",
-            )
-        if not (min(prices) >= 0 and max_usd >= 0):
-            raise ConfigurationError(f"prices={prices}, max_usd={max_usd}", hint="amounts of money, in USD")
+        check_options(
+            samples=samples,
+            seconds=seconds,
+            breadth=breadth,
+            prices=prices,
+            max_usd=max_usd,
+            characters=characters,
+        )
         self.name = name
         self.spent = Spent(*prices)
-        self._asking = Asking(model, SCHEMA, samples=samples, seconds=seconds, spent=self.spent)
+        self._asking = Asking(model, samples=samples, seconds=seconds, spent=self.spent)
+        # One that takes no tools is asked all the same, and answers in text.
+        self._model = bound(model, [SCHEMA]) or model
         self._tools = None if tools is None else frozenset(tools)
         self._samples, self._breadth, self._characters = samples, breadth, characters
         self._max_usd = max_usd
@@ -76,8 +75,11 @@ class ModelResults:
         """What the samples agree on, the most of them first; of equals the first one."""
         if not self._guessed(call, context) or self.spent.usd >= self._max_usd:
             return ()
-        prompt = result_prompt(call, context, most=self._characters)
-        answers = await self._asking.ask(SYSTEM, prompt)
+        messages = [
+            SystemMessage(SYSTEM),
+            HumanMessage(result_prompt(call, context, most=self._characters)),
+        ]
+        answers = await self._asking.ask(self._model, messages, _answer)
         values = [answer["result"] for answer in answers if _known(answer)]
         votes = Counter(canonical_json(_read(value)) for value in values)
         first = {canonical_json(_read(value)): value for value in reversed(values)}
@@ -96,6 +98,10 @@ class ModelResults:
         if self._tools is not None:
             return call.tool in self._tools
         return call.tool in context.tools or call.tool in PEOPLE
+
+
+def _answer(message: AIMessage) -> Answer | None:
+    return answer_in(message, GUESS)
 
 
 def same_json(guessed: Any, real: Any) -> bool:

@@ -49,16 +49,16 @@ class Spent:
         with self._lock:
             self.asked += requests
 
-    def answer(self, usage: Mapping[str, Any] | None, *, prompt: str, text: str, known: bool) -> None:
-        """One is answered; `usage` is what the provider has counted."""
+    def answer(self, usage: Mapping[str, Any] | None, *, prompt: int, written: int, known: bool) -> None:
+        """One is answered; `usage` is what the provider has counted, the others are numbers of characters."""
         with self._lock:
             self.answered += 1
             self.unknown += not known
             self._count((usage or {}).get("input_tokens"), prompt, answer=False)
-            self._count((usage or {}).get("output_tokens"), text, answer=True)
+            self._count((usage or {}).get("output_tokens"), written, answer=True)
 
-    def lose(self, prompt: str, *, late: bool) -> None:
-        """One was given up, or failed."""
+    def lose(self, prompt: int, *, late: bool) -> None:
+        """One was given up, or failed; its prompt had so many characters."""
         with self._lock:
             self.late += late
             self.failed += not late
@@ -70,9 +70,9 @@ class Spent:
         with self._lock:
             return {**{name: getattr(self, name) for name in COUNTS}, "usd": round(self.usd, 6)}
 
-    def _count(self, tokens: object, text: str, *, answer: bool) -> None:
+    def _count(self, tokens: object, characters: int, *, answer: bool) -> None:
         counted = isinstance(tokens, int) and tokens >= 0
-        amount = tokens if isinstance(tokens, int) and counted else -(-len(text) // CHARACTERS)
+        amount = tokens if isinstance(tokens, int) and counted else -(-characters // CHARACTERS)
         self.estimated_tokens += 0 if counted else amount
         if answer:
             self.output_tokens += amount
