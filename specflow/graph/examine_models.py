@@ -8,6 +8,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import AzureChatOpenAI, ChatOpenAI
 
+from specflow.graph.model_name import name_of
 from specflow.graph.remark import Level, Remark
 
 AREA = "model"
@@ -15,7 +16,7 @@ AREA = "model"
 
 def of_model(model: BaseChatModel) -> Iterator[Remark]:
     """What is to be said of one model; one line that all is well where there is nothing."""
-    name = name_of(model)
+    name = label_of(model)
     found = [*_streaming(model), *_openai(model)]
     for text, mend, level in found:
         yield Remark(area=AREA, subject=name, level=level, found=text, mend=mend)
@@ -23,10 +24,10 @@ def of_model(model: BaseChatModel) -> Iterator[Remark]:
         yield Remark(area=AREA, subject=name, found="streams")
 
 
-def name_of(model: BaseChatModel) -> str:
+def label_of(model: BaseChatModel) -> str:
     """Its class, and which model it is, where it says so."""
-    which = getattr(model, "model_name", None) or getattr(model, "model", None)
-    return f"{type(model).__name__}({which})" if isinstance(which, str) and which else type(model).__name__
+    which = name_of(model)
+    return f"{type(model).__name__}({which})" if which else type(model).__name__
 
 
 def _streaming(model: BaseChatModel) -> Iterator[tuple[str, str, Level]]:

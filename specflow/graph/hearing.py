@@ -15,7 +15,8 @@ from specflow.effects.call import Call, NotJsonError
 from specflow.graph.compat import ambient_callback, shielded_context
 from specflow.graph.history import history_of
 from specflow.graph.host import Host
-from specflow.graph.place import config_here, place_of
+from specflow.graph.model_name import name_of
+from specflow.graph.place import config_here, place_of, user_of
 from specflow.graph.tap import StreamTap
 from specflow.prediction.chunk import Chunk
 from specflow.prediction.predictor import TurnContext
@@ -32,6 +33,7 @@ class Hearing:
         messages: Sequence[BaseMessage],
         tools: Sequence[BaseTool] | None,
         loop: asyncio.AbstractEventLoop,
+        model: object = None,
     ) -> None:
         self.answer: AIMessage | None = None
         self.tap = StreamTap(self.hear)
@@ -45,7 +47,11 @@ class Hearing:
         self._place = place_of(self._config)
         self._messages = messages
         self._context = TurnContext(
-            tools=host.offered(tools, synchronous=synchronous), history=history_of(messages)
+            tools=host.offered(tools, synchronous=synchronous),
+            history=history_of(messages),
+            model=name_of(model),
+            tenant=host.parts.tenant,
+            user=user_of(self._config),
         )
         self._spawn = shielded_context()
         self._turn: Turn | None = None
@@ -87,10 +93,10 @@ class Hearing:
 
 @asynccontextmanager
 async def listening(
-    host: Host, messages: Sequence[BaseMessage], tools: Sequence[BaseTool] | None
+    host: Host, messages: Sequence[BaseMessage], tools: Sequence[BaseTool] | None, model: object = None
 ) -> AsyncIterator[Hearing]:
     """Listen to the model calls made inside, on the running loop."""
-    hearing = Hearing(host, messages, tools, asyncio.get_running_loop())
+    hearing = Hearing(host, messages, tools, asyncio.get_running_loop(), model)
     hearing.begin()
     try:
         with ambient_callback(hearing.tap):
@@ -103,11 +109,11 @@ async def listening(
 
 @contextmanager
 def listening_sync(
-    host: Host, messages: Sequence[BaseMessage], tools: Sequence[BaseTool] | None
+    host: Host, messages: Sequence[BaseMessage], tools: Sequence[BaseTool] | None, model: object = None
 ) -> Iterator[Hearing]:
     """Listen to the model calls made inside, from a thread without a loop."""
     background = host.background
-    hearing = Hearing(host, messages, tools, background.loop)
+    hearing = Hearing(host, messages, tools, background.loop, model)
     background.call(hearing.begin)
     try:
         with ambient_callback(hearing.tap):

@@ -38,7 +38,7 @@ class SpecflowMiddleware(AgentMiddleware[Any, Any, Any], Wrapped):
         if fork is not None:
             with streaming(fork):
                 return handler(request)
-        with listening_sync(self._host, _messages(request), _tools(request)) as hearing:
+        with listening_sync(self._host, _messages(request), _tools(request), request.model) as hearing:
             response = handler(request)
             hearing.answer = _answer(response)
         return response
@@ -55,7 +55,7 @@ class SpecflowMiddleware(AgentMiddleware[Any, Any, Any], Wrapped):
         if fork is not None:
             with streaming(fork):
                 return await handler(request)
-        async with listening(self._host, _messages(request), _tools(request)) as hearing:
+        async with listening(self._host, _messages(request), _tools(request), request.model) as hearing:
             response = await handler(request)
             hearing.answer = _answer(response)
         return response

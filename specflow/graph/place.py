@@ -59,6 +59,16 @@ def place_of(config: Any = None) -> Place:
     return Place(session=key, lane=lane, namespace=namespace)
 
 
+USERS = ("user_id", "langgraph_auth_user_id")
+"""Where in `configurable` the user may be named: by the application, or by LangGraph's server."""
+
+
+def user_of(config: Any) -> str:
+    """For whom it runs, or empty."""
+    configurable = config.get("configurable") or {}
+    return next((str(configurable[name]) for name in USERS if configurable.get(name)), "")
+
+
 def messages_of(state: Any) -> list[BaseMessage]:
     """The messages of a graph state, whatever form it has."""
     found: Any

@@ -36,13 +36,15 @@ class HistoryItem:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnContext:
     """What is known before the model says its first word: the tools it has, and the conversation. `model` is
-    its name, where that is known. Where no model `speaks`, what is proposed follows from a declaration, and
-    is no guess.
+    its name, `tenant` and `user` for whom it works, where that is known. Where no model `speaks`, what is
+    proposed follows from a declaration, and is no guess.
     """
 
     tools: ToolRegistry
     history: Sequence[HistoryItem] = field(default_factory=tuple)
     model: str = ""
+    tenant: str = ""
+    user: str = ""
     speaks: bool = True
 
 

@@ -10,11 +10,16 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain.chat_models import init_chat_model
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
 import specflow as sf
+from specflow.graph.model_name import name_of
 from specflow.journal.event import EventKind
+from specflow.prediction.candidate import Candidate
 from specflow.prediction.history.patterns import Patterns, PatternsError
-from specflow.prediction.predictor import AnyPredictor
+from specflow.prediction.predictor import AnyPredictor, TurnContext
 from specflow.prediction.sniffer import ReasoningSniffer
 from specflow.testing.chat_model import ScriptedChatModel
 from specflow.testing.model_server.reply import CallPlan, Reply
@@ -144,6 +149,51 @@ async def test_a_file_that_lies_makes_nothing_start_that_may_not(tmp_path: Path)
         await serve(rt, range(6), talking_clerk)
     assert "close_account" not in {event.call.tool for event in log.of(EventKind.LAUNCHED) if event.call}
     assert "close_account" not in {event.call.tool for event in log.of(EventKind.PROPOSED) if event.call}
+
+
+class Whose:
+    """Notes for whom, and by which model, it is asked to foresee."""
+
+    name = "whose"
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, str]] = []
+
+    async def foresee(self, context: TurnContext) -> Sequence[Candidate]:
+        self.seen.append((context.tenant, context.user, context.model))
+        return ()
+
+
+@pytest.mark.parametrize("name", ["user_id", "langgraph_auth_user_id"])
+async def test_predictors_are_told_for_whom_and_by_which_model(tmp_path: Path, name: str) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY, "utf-8")
+    whose = Whose()
+    model = ScriptedChatModel(script=lambda _messages: Reply(text="Done."))
+    rt = sf.Runtime(
+        tmp_path / "policy.yaml",
+        tools=TOOLS,
+        journal=f"sqlite:///{tmp_path / 'journal.db'}",
+        predictors=[whose],
+        tenant="harbour",
+        telemetry=False,
+    )
+    async with rt:
+        agent = create_agent(model, TOOLS, middleware=[rt.middleware()])
+        asked = {"messages": [("user", "hello")]}
+        await agent.ainvoke(asked, {"configurable": {name: "liv"}})
+        await agent.ainvoke(asked)
+    assert whose.seen == [("harbour", "liv", name_of(model)), ("harbour", "", name_of(model))]
+
+
+def test_the_name_of_a_model_is_found_in_any_form() -> None:
+    model = ChatOpenAI(model="some-model", api_key=SecretStr("none"))
+    assert name_of(model) == "some-model"
+    assert name_of(model.bind_tools([find_customer])) == "some-model"
+    assert name_of(model.with_retry()) == "some-model"
+    # A configurable model without a default is none yet, and says so by raising.
+    assert not name_of(init_chat_model(configurable_fields=("model",)))
+    assert not name_of(object())
+    assert not name_of(None)
 
 
 def test_a_broken_file_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from specflow.graph.fork.entry import as_input
 from specflow.graph.fork.origin import Origin, answers_in
 from specflow.graph.history import history_of
 from specflow.graph.host import Host
-from specflow.graph.place import messages_of
+from specflow.graph.place import messages_of, user_of
 from specflow.prediction.predictor import TurnContext
 from specflow.speculation.awaited import Awaited
 from specflow.speculation.coordinator import Coordinator
@@ -132,7 +132,12 @@ class Expecting:
             return
         session = coordinator.session(SessionKey(thread=self._thread))
         history = history_of(messages_of(state.values))
-        context = TurnContext(tools=self._host.offered(None), history=history)
+        context = TurnContext(
+            tools=self._host.offered(None),
+            history=history,
+            tenant=self._host.parts.tenant,
+            user=user_of(self._config),
+        )
         ask = Call(tool=USER) if saved is None else Call(tool=PERSON, args={"asked": _asked(state)})
         self._awaited = coordinator.awaiting(session, ask, context, replace(origin, session=session))
 

@@ -12,7 +12,7 @@ from specflow.prediction.history.keys import Key
 from specflow.prediction.history.pool import pool
 from specflow.prediction.history.remembered import WordTraits
 from specflow.prediction.history.tables import REPLY, Tables
-from specflow.prediction.history.traits import log_step, of_situation, of_tool, of_words
+from specflow.prediction.history.traits import log_step, of_scope, of_situation, of_tool, of_words
 
 Worthy = Callable[[str, float], bool]
 """Whether a tool's calls are looked at, by its name and the chance that it comes next."""
@@ -22,11 +22,13 @@ Worthy = Callable[[str, float], bool]
 class Options:
     """What may come next. `names[i]` is the tool (or the reply) of option i, `args[i]` its arguments, or
     None for the reply and for calls that are not in the pool; `keys[i]` what speaks for it. `skipped` are
-    the tools whose calls were not looked at.
+    the tools whose calls were not looked at; `scoped` is the situation as it is learned of each of `scopes`.
     """
 
     situation: list[str]
     words: WordTraits
+    scopes: tuple[str, ...] = ()
+    scoped: tuple[str, ...] = ()
     names: list[str] = field(default_factory=list)
     args: list[Args | None] = field(default_factory=list)
     keys: list[list[Key]] = field(default_factory=list)
@@ -60,7 +62,7 @@ def options(
 
     `worth` is shown the situation first, and says which tools' calls are looked at.
     """
-    found = Options(of_situation(dialogue), of_words(dialogue))
+    found = Options(of_situation(dialogue), of_words(dialogue), dialogue.scopes, of_scope(dialogue))
     worthy = worth(found)
     chances = tables.next_names(dialogue)
     found.add(REPLY, None, [("reply", log_step(chances.get(REPLY, 0.0)))])

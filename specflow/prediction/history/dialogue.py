@@ -51,8 +51,9 @@ class Dialogue:
         cues: frozenset[str] = frozenset(),
         year: int | None = None,
         agent: str = "",
+        scopes: tuple[str, ...] = (),
     ) -> None:
-        self.agent = agent
+        self.agent, self.scopes = agent, scopes
         self._cues = cues
         self.step = 0
         self.spoken = 0

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from specflow.effects.call import digest
@@ -17,6 +18,7 @@ from specflow.errors import AuthorError
 from specflow.prediction.calibration.stages import Stages
 from specflow.prediction.history.chooser import Options, Worthy, options, softmax
 from specflow.prediction.history.dialogue import Args, Dialogue
+from specflow.prediction.history.scopes import scopes_of
 from specflow.prediction.history.tables import Tables
 from specflow.prediction.history.weights import Weights
 from specflow.prediction.triggers import Triggers
@@ -66,6 +68,7 @@ class Patterns:
 
     `sharpness` is what scores are divided by, for each set of tools, and (empty) for any other; `stages`
     what the probabilities have been worth since. `triggers` are the words in which calls were announced.
+    Tenants and users are known by digests with the `salt`, which is that of these patterns alone.
     """
 
     tables: Tables = field(default_factory=Tables)
@@ -74,10 +77,12 @@ class Patterns:
     sharpness: dict[str, float] = field(default_factory=dict)
     stages: Stages = field(default_factory=Stages)
     triggers: Triggers = field(default_factory=Triggers)
+    salt: str = field(default_factory=lambda: token_hex(8))
 
-    def dialogue(self, tools: ToolRegistry, agent: str = "") -> Dialogue:
+    def dialogue(self, tools: ToolRegistry, agent: str = "", *, tenant: str = "", user: str = "") -> Dialogue:
         """A new conversation, to be told of each message."""
-        return Dialogue(cues=cues_of(tools), year=self.tables.year, agent=agent)
+        scopes = scopes_of(self.salt, tenant, user)
+        return Dialogue(cues=cues_of(tools), year=self.tables.year, agent=agent, scopes=scopes)
 
     def consider(self, dialogue: Dialogue, tools: ToolRegistry, early: Callable[[str], bool]) -> Considered:
         """What may come next in the conversation, with probabilities."""
@@ -150,6 +155,7 @@ class Patterns:
             "kind": KIND,
             "version": VERSION,
             "tools": dict(sorted(self.tools.items())),
+            "salt": self.salt,
             "sharpness": dict(sorted(self.sharpness.items())),
             "stages": self.stages.as_json(),
             "tables": tables,
@@ -194,6 +200,7 @@ class Patterns:
                 stages=Stages.from_json(data.get("stages", ())),
                 triggers=Triggers.from_json(data.get("triggers", {})),
                 tools={str(name): [str(one) for one in hashes] for name, hashes in data["tools"].items()},
+                **({"salt": str(data["salt"])} if "salt" in data else {}),
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise PatternsError(f"{place}: broken: {type(error).__name__}: {error}") from error

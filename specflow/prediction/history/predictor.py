@@ -37,9 +37,10 @@ class HistoryPredictor:
 
     `patterns` is what it knows; None: nothing yet. `early` says which tools it proposes calls of; None: those
     that are annotated as read-only or, without annotations, whose names say that they read. With `online` it
-    learns from every real turn that follows one it was asked about. `agent` says who speaks for the model
-    (its name, say), where what was learned of that one should count more. With `cold` it also proposes calls
-    of tools that it has not yet seen called, with a low probability.
+    learns from every real turn that follows one it was asked about; also what this tenant and this user do
+    otherwise than the rest, where the context names them. `agent` says who speaks for the model (None: what
+    the context calls it), where what was learned of that one should count more. With `cold` it also proposes
+    calls of tools that it has not yet seen called, with a low probability.
     """
 
     name = NAME
@@ -51,7 +52,7 @@ class HistoryPredictor:
         early: Callable[[ToolSpec], bool] | None = None,
         breadth: int = BREADTH,
         online: bool = True,
-        agent: str = "",
+        agent: str | None = None,
         cold: bool = True,
     ) -> None:
         self.patterns = patterns or Patterns()
@@ -73,7 +74,7 @@ class HistoryPredictor:
     async def foresee(self, context: TurnContext) -> Sequence[Candidate]:
         """The calls that are likely to come next; also after results that no model has seen yet."""
         with self._lock:
-            prints = _fingerprints(context.history)
+            prints = _fingerprints(context)
             known = self._known(prints, len(prints))
             heard = None if known is None else self._heard[prints[known]]
             if heard is not None and known == len(prints) - 1 and heard.considered is not None:
@@ -114,7 +115,7 @@ class HistoryPredictor:
         return found
 
     def _follow(self, context: TurnContext) -> None:
-        prints = _fingerprints(context.history)
+        prints = _fingerprints(context)
         if prints[-1] in self._heard:
             self._heard.move_to_end(prints[-1])
             return
@@ -141,7 +142,10 @@ class HistoryPredictor:
 
     def _read(self, context: TurnContext, begun: Dialogue | None = None, known: int = 0) -> Dialogue:
         """The conversation; of one that was begun, what comes after the messages that are known."""
-        dialogue = begun or self.patterns.dialogue(context.tools, self._agent)
+        agent = context.model if self._agent is None else self._agent
+        dialogue = begun or self.patterns.dialogue(
+            context.tools, agent, tenant=context.tenant, user=context.user
+        )
         for item in context.history[known:]:
             dialogue.take(item)
         return dialogue
@@ -220,10 +224,10 @@ def _candidate(chance: Chance, tools: ToolRegistry) -> Candidate | None:
     )
 
 
-def _fingerprints(history: Sequence[HistoryItem]) -> list[int]:
-    """For each number of messages from 0 on, a number for the conversation so far."""
-    found = [hash("")]
-    for item in history:
+def _fingerprints(context: TurnContext) -> list[int]:
+    """For each number of messages from 0 on, a number for the conversation so far, and for whose it is."""
+    found = [hash((context.model, context.tenant, context.user))]
+    for item in context.history:
         call = item.call
         said = (item.role, item.text)
         made = None if call is None else (call.tool, args_of(call.args), call.result, call.failed)

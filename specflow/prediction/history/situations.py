@@ -15,8 +15,8 @@ NOTHING: Mapping[str, int] = {}
 class Situations:
     """Weights by trait and name. Only those that are not zero are looked at to score."""
 
-    def __init__(self) -> None:
-        self.ftrl = Ftrl(rate=0.06, l1=1.0, l2=2.0)
+    def __init__(self, *, rate: float = 0.06, l1: float = 1.0, l2: float = 2.0) -> None:
+        self.ftrl = Ftrl(rate=rate, l1=l1, l2=l2)
         self.table: dict[str, dict[str, int]] = {}
         self._lit: dict[str, dict[str, int]] = {}
         self._owner: list[tuple[str, str]] = []
@@ -66,6 +66,16 @@ class Situations:
         if at is not None:
             self._light((at,))
 
+    def read(self, data: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+        """Weights as `written` wrote them.
+
+        Raises:
+            AttributeError, TypeError, ValueError: the data has another shape.
+        """
+        for trait, by_name in data.items():
+            for name, (value, squares) in by_name.items():
+                self.restore(trait, name, float(value), float(squares))
+
     def _new(self, trait: str, name: str, value: float, squares: float) -> int | None:
         if len(self._owner) >= MOST:
             return None
@@ -81,3 +91,23 @@ class Situations:
                 self._lit.setdefault(trait, {})[name] = at
             elif trait in self._lit:
                 self._lit[trait].pop(name, None)
+
+
+def written(
+    table: Mapping[str, Mapping[str, int]], ftrl: Ftrl, keeps: frozenset[str] | None
+) -> dict[str, dict[str, list[float]]]:
+    """The weights that are not zero, and how often each has moved; of paths those that `keeps` names."""
+    found = {
+        owner: {
+            name: [round(ftrl.values[at], 4), round(ftrl.squares[at], 3)]
+            for name, at in sorted(entries.items())
+            if ftrl.values[at] and (keeps is None or not name.startswith("via=") or path_of(name) in keeps)
+        }
+        for owner, entries in sorted(table.items())
+    }
+    return {owner: entries for owner, entries in found.items() if entries}
+
+
+def path_of(trait: str) -> str:
+    """The path in a trait `via=parameter<path`."""
+    return trait.partition("<")[2]

@@ -60,6 +60,12 @@ def of_situation(dialogue: Dialogue) -> list[str]:
     return found
 
 
+def of_scope(dialogue: Dialogue) -> tuple[str, ...]:
+    """The part of it that is learned of every tenant and user: little, since each alone shows little."""
+    events = dialogue.events
+    return "on", f"e1={events[-1]}", f"e2={'>'.join(events[-2:])}"
+
+
 def of_words(dialogue: Dialogue) -> WordTraits:
     """The words of the user's last message, by number: always the same object until somebody speaks."""
     mark = "u" if dialogue.events[-1] == USER else "v"

@@ -10,7 +10,8 @@ from typing import Any
 from specflow.prediction.history.chooser import Options, softmax
 from specflow.prediction.history.ftrl import Ftrl
 from specflow.prediction.history.keys import Key, traits_of
-from specflow.prediction.history.situations import MOST, Situations
+from specflow.prediction.history.scopes import Scopes
+from specflow.prediction.history.situations import MOST, Situations, written
 
 EVERY = "*"
 """The owner of weights that hold for every tool alike, those never seen before, too."""
@@ -45,6 +46,8 @@ class Compiled:
     names: list[str]
     blocks: list[list[Block]]
     situation: Sequence[str]
+    scopes: tuple[str, ...] = ()
+    scoped: tuple[str, ...] = ()
 
 
 class Weights:
@@ -53,6 +56,7 @@ class Weights:
     def __init__(self) -> None:
         self._traits = Ftrl(rate=0.1, l1=0.2, l2=1.0)
         self._situations = Situations()
+        self._scopes = Scopes()
         self._of: dict[str, dict[str, int]] = {EVERY: {}}
         self._blocks: dict[str, dict[Key, Block]] = {}
         self._kept = 0
@@ -77,7 +81,8 @@ class Weights:
         for name, keys in zip(options.names, options.keys, strict=True):
             known = self._blocks.setdefault(name, {})
             rows.append([known.get(key) or self._block(name, key) for key in keys])
-        return Compiled(options.names, rows, [*options.situation, *options.words.traits])
+        situation = [*options.situation, *options.words.traits]
+        return Compiled(options.names, rows, situation, options.scopes, options.scoped)
 
     def situation(self, options: Options) -> dict[str, float]:
         """The part of each name's score that the situation makes, whatever the call."""
@@ -86,12 +91,14 @@ class Weights:
             words.version, words.worth = self.version, self._situations.scores(words.traits)
         for name, value in words.worth.items():
             found[name] = found.get(name, 0.0) + value
+        self._scopes.add(found, options.scopes, options.scoped)
         return found
 
     def scores(self, compiled: Compiled, situation: Mapping[str, float] | None = None) -> list[float]:
         """The score of each option; `situation` as it came out before."""
         if situation is None:
             situation = self._situations.scores(compiled.situation)
+            self._scopes.add(situation, compiled.scopes, compiled.scoped)
         value, version, found = self._traits.values.__getitem__, self.version, []
         for name, blocks in zip(compiled.names, compiled.blocks, strict=True):
             score = situation.get(name, 0.0)
@@ -125,6 +132,7 @@ class Weights:
         moved = {name: pull for name, pull in pulls.items() if abs(pull) >= HARDLY_MOVED}
         if moved:
             self._situations.learn(compiled.situation, moved)
+            self._scopes.learn(compiled.scopes, compiled.scoped, moved)
         return found
 
     def _block(self, name: str, key: Key) -> Block:
@@ -150,12 +158,13 @@ class Weights:
         """The weights that are not zero, and how often each has moved. `keeps`: the only paths to name."""
         kept = None if keeps is None else frozenset(keeps)
         return {
-            "traits": _written(self._of, self._traits, kept),
-            "situations": _written(self._situations.table, self._situations.ftrl, None),
+            "traits": written(self._of, self._traits, kept),
+            "situations": written(self._situations.table, self._situations.ftrl, None),
+            "scopes": self._scopes.as_json(),
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> Weights:
+    def from_json(cls, data: Mapping[str, Any]) -> Weights:
         """Weights as they were written.
 
         Raises:
@@ -167,26 +176,6 @@ class Weights:
                 name: made._traits.restore(float(value), float(squares))
                 for name, (value, squares) in entries.items()
             }
-        for trait, by_name in data["situations"].items():
-            for name, (value, squares) in by_name.items():
-                made._situations.restore(trait, name, float(value), float(squares))
+        made._situations.read(data["situations"])
+        made._scopes = Scopes.from_json(data.get("scopes", {}))
         return made
-
-
-def _written(
-    table: Mapping[str, Mapping[str, int]], ftrl: Ftrl, keeps: frozenset[str] | None
-) -> dict[str, dict[str, list[float]]]:
-    found = {
-        owner: {
-            name: [round(ftrl.values[at], 4), round(ftrl.squares[at], 3)]
-            for name, at in sorted(entries.items())
-            if ftrl.values[at] and (keeps is None or not name.startswith("via=") or path_of(name) in keeps)
-        }
-        for owner, entries in sorted(table.items())
-    }
-    return {owner: entries for owner, entries in found.items() if entries}
-
-
-def path_of(trait: str) -> str:
-    """The path in a trait `via=parameter<path`."""
-    return trait.partition("<")[2]
