@@ -318,6 +318,21 @@ def test_whoever_gives_up_leaves_the_others_their_answer_and_the_last_one_ends_i
     on_virtual_time(ask())
 
 
+def test_what_was_answered_is_counted_although_nobody_waits_for_the_rest() -> None:
+    broken = Reply(error=ScriptedError(status=500, message="out of order"))
+    draft = scripted(rome(seconds=0.2), broken, rome(seconds=3.0), samples=3, seconds=5)
+
+    async def ask() -> None:
+        asked = asyncio.ensure_future(_all(draft))
+        await asyncio.sleep(1.0)
+        asked.cancel()
+        await asyncio.sleep(0.1)
+
+    on_virtual_time(ask())
+    spent = draft.spent
+    assert (spent.asked, spent.answered, spent.failed, spent.late) == (3, 1, 1, 1)
+
+
 async def _all(draft: DraftModel, context: TurnContext = CONTEXT) -> Sequence[Candidate]:
     return await draft.foresee(context)
 

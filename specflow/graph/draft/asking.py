@@ -80,7 +80,8 @@ class Asking:
             for request in late:
                 request.cancel()
                 self.spent.lose(said, late=True)
-        answers = [self._read(request, read, said) for request in requests if request not in late]
+            # Also where nobody waits any more: what was answered is paid for.
+            answers = [self._read(request, read, said) for request in requests if request not in late]
         return [answer for answer in answers if answer is not None]
 
     async def _request(self, model: Any, messages: Sequence[BaseMessage]) -> Any:

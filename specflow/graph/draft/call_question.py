@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.tools import StructuredTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from specflow.effects.call import canonical_json, digest
 from specflow.effects.tool import ToolSpec
@@ -64,10 +66,17 @@ def question_in_text(
 
 def functions_of(tools: Iterable[ToolSpec]) -> list[dict[str, Any]]:
     """The tools as the agent's model has them, in their order, as for function calling."""
-    return [
-        {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
-        for tool in tools
-    ]
+    return [_function_of(tool) for tool in tools]
+
+
+def _function_of(tool: ToolSpec) -> dict[str, Any]:
+    plain = dict(tool.parameters)
+    try:
+        made = StructuredTool(name=tool.name, description=tool.description, args_schema=plain)
+        function: dict[str, Any] = convert_to_openai_tool(made)["function"]
+    except Exception:  # noqa: BLE001 - a schema that LangChain cannot follow (a bad $ref): as it stands, then
+        return {"name": tool.name, "description": tool.description, "parameters": plain}
+    return function
 
 
 def _asked(messages: Sequence[BaseMessage]) -> Question:
