@@ -9,8 +9,8 @@ from typing import Any
 from specflow.prediction.conversation import Conversation
 from specflow.prediction.language import ROLE_OF
 from specflow.prediction.suit import as_json, keyed, looks
+from specflow.prediction.tool_words import Slot, ToolWords
 from specflow.prediction.values import Value, ValueKind, spelled
-from specflow.prediction.vocabulary import Slot, ToolWords
 from specflow.prediction.words import Token, name_words
 
 EXPLICIT = 1.5
@@ -50,10 +50,12 @@ def bind_explicit(
         (score, -at, slot, value)
         for at, value in enumerate(values)
         for slot in tool.slots
-        if (score := _explicit_score(slot, value, talk) - (0.6 if not first <= value.first <= last else 0))
+        if value.kind in slot.takes
+        and (score := _explicit_score(slot, value, talk) - (0.6 if not first <= value.first <= last else 0))
         >= EXPLICIT
     ]
-    scored.sort(key=lambda entry: (-entry[0], -entry[1], entry[2].name))
+    if len(scored) > 1:
+        scored.sort(key=lambda entry: (-entry[0], -entry[1], entry[2].name))
     bound, used = Bound(), set[int]()
     for _, at, slot, value in scored:
         if -at in used or (slot.name in bound.args and not slot.many):

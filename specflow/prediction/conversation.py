@@ -11,8 +11,8 @@ from specflow.prediction.index import Index
 from specflow.prediction.known import Known
 from specflow.prediction.predictor import HistoryItem
 from specflow.prediction.shelf import Indexed, Shelf
+from specflow.prediction.tool_words import Slot
 from specflow.prediction.values import Value, ValueKind
-from specflow.prediction.vocabulary import Slot
 from specflow.prediction.words import Token
 
 MAX_ITEMS = 80

@@ -6,6 +6,7 @@ import datetime
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from specflow.prediction.words import Token
 
@@ -47,6 +48,11 @@ def _iso(year: int, month: int, day: int) -> str:
 
 def iso_date(text: str) -> str:
     """`text` if it is a valid ISO date, else nothing."""
+    return _iso_date(text) if len(text) == 10 else ""
+
+
+@lru_cache(maxsize=4096)
+def _iso_date(text: str) -> str:
     match = _ISO.fullmatch(text)
     return _iso(int(match[1]), int(match[2]), int(match[3])) if match else ""
 

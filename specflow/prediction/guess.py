@@ -8,22 +8,20 @@ from typing import Any
 
 from specflow.effects.call import Call
 from specflow.prediction.binding import Bound, bind_explicit
+from specflow.prediction.choice import WRITE_COVERAGE, Choice
 from specflow.prediction.clause import Cut
 from specflow.prediction.conversation import Conversation
 from specflow.prediction.fit import fitting_call
-from specflow.prediction.language import READING
 from specflow.prediction.recall import complete
 from specflow.prediction.stance import Intent
-from specflow.prediction.trigger_lessons import phrases_of
-from specflow.prediction.triggers import Triggers
+from specflow.prediction.tool_words import ToolWords
 from specflow.prediction.values import Value, ValueKind, find_values
-from specflow.prediction.vocabulary import ToolWords, Vocabulary
-from specflow.prediction.words import Token, name_words, stem
+from specflow.prediction.words import Token
 
-MIN_COVERAGE = 0.34
-WRITE_COVERAGE = 0.6
-MAX_TOOLS = 4
 TIE = 0.12
+MOST_MADE = 64
+"""Calls of a turn that are kept, fitting or not."""
+_LOOSE = frozenset({ValueKind.NAME, ValueKind.NUMBER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,104 +34,13 @@ class Guess:
     tainted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A tool that a sentence may mean, and how well its words cover the tool's.
-
-    `by_verb`: only its verb was heard; then every argument must be in the sentence. `learned`: none of its
-    words was heard, but a phrase after which it was called before.
-    """
-
-    tool: ToolWords
-    score: float
-    coverage: float
-    by_verb: bool = False
-    learned: bool = False
-
-
-def heard_words(words: Sequence[Token], first: int, last: int) -> frozenset[str]:
-    """The stems between two tokens; hyphened words also as one ("one-stop" is `onestop`)."""
-    heard: set[str] = set()
-    for token in words[first : last + 1]:
-        if token.text.isalpha() and token.text.islower() and token.text.isascii():
-            heard.add(stem(token.text))
-        elif not token.sign:
-            parts = name_words(token.text)
-            heard.update(stem(part) for part in parts)
-            if len(parts) > 1:
-                heard.add(stem("".join(parts)))
-    return frozenset(heard)
-
-
-def choose_tools(
-    intent: Intent, words: Sequence[Token], vocabulary: Vocabulary, triggers: Triggers | None = None
-) -> list[Choice]:
-    """The tools an announcement may mean, best first; one alone when its name was written out.
-
-    What `triggers` have learned is asked last, and of reads alone.
-    """
-    if intent.literal is not None:
-        return [Choice(intent.literal, 2.0, 1.0)]
-    heard = heard_words(words, intent.first, intent.last)
-    verb = stem(intent.verb)
-    found: list[Choice] = []
-    for tool in vocabulary.touched(heard):
-        shared = intent.families & tool.families
-        if not (
-            shared
-            or verb in tool.verbs
-            or verb in tool.objects
-            or (not tool.families and intent.families & READING)
-        ):
-            continue
-        coverage = vocabulary.coverage(tool, heard)
-        if coverage < MIN_COVERAGE:
-            continue
-        bonus = 0.15 if verb in tool.verbs else 0.1 if shared - {"read"} else 0.0
-        found.append(Choice(tool, coverage + bonus + min(0.2, 0.04 * len(tool.described & heard)), coverage))
-    found.sort(key=lambda choice: -choice.score)
-    named = [tool for tool in vocabulary.by_verb.get(verb, ()) if tool.families & intent.families]
-    unsaid = [tool for tool in named if all(choice.tool is not tool for choice in found)]
-    found.extend(
-        Choice(tool, 0.3, WRITE_COVERAGE if len(named) == 1 else 0.35, by_verb=True) for tool in unsaid
-    )
-    if triggers is not None:
-        _add_learned(found, intent, words, vocabulary, triggers)
-    return found[:MAX_TOOLS]
-
-
-def _surely_reads(tool: ToolWords) -> bool:
-    """Whether it is declared to read, or has a verb of reading: not knowing what it does is not enough."""
-    annotation = tool.spec.annotation
-    declared = annotation is not None and annotation.effect is not None
-    return tool.reads and (declared or bool(tool.families & READING))
-
-
-def _add_learned(
-    found: list[Choice],
-    intent: Intent,
-    words: Sequence[Token],
-    vocabulary: Vocabulary,
-    triggers: Triggers,
-) -> None:
-    """Tools whose own words were not heard, and that were called after such words before."""
-    meant = triggers.meant(phrases_of(words, intent.first, intent.last))
-    for name, trigger in sorted(meant.items(), key=lambda entry: -entry[1].share):
-        tool = vocabulary.by_name.get(name)
-        if tool is None or not _surely_reads(tool):
-            continue
-        if all(choice.tool is not tool or choice.by_verb for choice in found):
-            found[:] = [choice for choice in found if choice.tool is not tool]
-            found.append(Choice(tool, 0.4 * trigger.share, trigger.share, learned=True))
-
-
 Made = dict[tuple[str, str], Call | None]
 
 
 class Heard:
     """What one sentence gives to go by; the conversation and the values are looked up when they are needed.
 
-    `made` keeps the calls of the looks at one sentence, which are mostly the same.
+    `made` keeps the calls of a turn, which are mostly the same ones.
     """
 
     __slots__ = ("_found", "_made", "cut", "talk", "words")
@@ -149,6 +56,8 @@ class Heard:
         """The call with these arguments, None when they do not fit."""
         key = tool.spec.name, repr(args)
         if key not in self._made:
+            if len(self._made) >= MOST_MADE:
+                self._made.clear()
             self._made[key] = fitting_call(tool.spec, args, tool.plain)
         return self._made[key]
 
@@ -225,24 +134,26 @@ def _calls(choice: Choice, intent: Intent, heard: Heard) -> list[Guess]:
 
 
 def _all_explicit(tool: ToolWords, bound: Bound) -> bool:
-    return bool(bound.explicit) and bound.explicit.issuperset(
-        slot.name for slot in tool.slots if slot.required
-    )
+    return bool(bound.explicit) and bound.explicit >= tool.required
 
 
 def _may_settle(tool: ToolWords, heard: Heard) -> bool:
     """Whether an unfinished sentence has as many values as the tool needs; most fail `_settled` by this."""
-    needed = sum(slot.required and not slot.enum for slot in tool.slots)
-    return tool.reads and len(heard.values) >= needed
+    return tool.reads and len(heard.values) >= tool.fewest
 
 
 def _settled(tool: ToolWords, intent: Intent, bound: Bound, values: Sequence[Value]) -> bool:
     """Whether an unfinished sentence already fixes the call: a read, every argument explicit and closed."""
-    required = {slot.name for slot in tool.slots if slot.required}
-    if not tool.reads or not required or not _all_explicit(tool, bound) or intent.deferred or intent.weak:
+    if (
+        not tool.reads
+        or not tool.required
+        or not _all_explicit(tool, bound)
+        or intent.deferred
+        or intent.weak
+    ):
         return False
-    loose = {value.text for value in values if value.kind in {ValueKind.NAME, ValueKind.NUMBER}}
-    return bound.doubt > 0.9 and not any(bound.args[name] in loose for name in required)
+    loose = {value.text for value in values if value.kind in _LOOSE}
+    return bound.doubt > 0.9 and not any(bound.args[name] in loose for name in tool.required)
 
 
 def _write_is_meant(choice: Choice, intent: Intent, bound: Bound) -> bool:

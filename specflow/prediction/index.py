@@ -13,8 +13,8 @@ from specflow.prediction.clause import Cut, SentenceReader
 from specflow.prediction.dating import MAX_SAID
 from specflow.prediction.known import Known
 from specflow.prediction.predictor import HistoryItem, PastCall
+from specflow.prediction.tool_words import Slot
 from specflow.prediction.values import MAX_TEXT, Value, find_values, may_hold_values
-from specflow.prediction.vocabulary import Slot
 from specflow.prediction.words import Token, name_stems, tokens
 
 MAX_RESULT = 200_000
@@ -40,6 +40,7 @@ class Index:
     __slots__ = (
         "_before",
         "_own_texts",
+        "_points",
         "_rest",
         "_scalars",
         "aliases",
@@ -60,6 +61,7 @@ class Index:
         self.aliases: dict[str, str] = dict(before.aliases) if before else {}
         self.made: set[str] = set(before.made) if before else set()
         self.scores: Scores = {}
+        self._points: dict[int, tuple[Slot, Mapping[str, str], dict[str, tuple[int, float]]]] = {}
         self._before: tuple[Scores, Mapping[str, str]] = (
             (before.scores, before.aliases) if before else ({}, {})
         )
@@ -98,10 +100,27 @@ class Index:
         if done is not None and done[0] is slot and aliases == self.aliases:
             fresh = [self.known[text] for text in self._own_texts]
             found = [one for one in done[1] if self.known[one[1].text] is one[1]]
-        found.extend((points, known) for known in fresh if (points := score(known)) >= least)
         if keep:
+            found.extend((points, known) for known in fresh if (points := score(known)) >= least)
             self.scores[id(slot)] = slot, found
+            return found
+        rated = self._rated(slot)
+        for known in fresh:
+            # Whatever is learned about a value gives it another `order`.
+            order, points = rated.get(known.text, (-1, 0.0))
+            if order != known.order:
+                points = score(known)
+                rated[known.text] = known.order, points
+            if points >= least:
+                found.append((points, known))
         return found
+
+    def _rated(self, slot: Slot) -> dict[str, tuple[int, float]]:
+        """What the values were worth to the parameter when it was last asked, and their `order` then."""
+        before = self._points.get(id(slot))
+        if before is None or before[0] is not slot or before[1] != self.aliases:
+            before = self._points[id(slot)] = slot, dict(self.aliases), {}
+        return before[2]
 
     def take(self, item: HistoryItem, *, last_user: bool) -> Iterator[None]:
         """Take in a message, in steps of a sentence or some values; `last_user`: the user's last one."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from specflow.prediction.dates import iso_date
+from specflow.prediction.tool_words import shape
 from specflow.prediction.values import ValueKind
-from specflow.prediction.vocabulary import shape
 
 
 @dataclass(slots=True)

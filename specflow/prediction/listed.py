@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from specflow.prediction.choice import Choice
 from specflow.prediction.dates import iso_date
-from specflow.prediction.guess import Choice
 from specflow.prediction.stance import Intent
 from specflow.prediction.suit import as_number
+from specflow.prediction.tool_words import Slot, ToolWords
 from specflow.prediction.values import MAX_TEXT
-from specflow.prediction.vocabulary import Slot, ToolWords
 
 _LINE = re.compile(r"[-*\u2022 \t]*[`\"'*]{0,3}(\w{1,64})[`\"'*]{0,3} ?[:=] ?(\S.{0,120})")
 

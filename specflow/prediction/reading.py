@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from specflow.effects.call import Call
 from specflow.prediction.clause import Sentence
 from specflow.prediction.values import count_promising
 from specflow.prediction.words import Token, lowered, runs, tokens
@@ -10,7 +9,7 @@ from specflow.prediction.words import Token, lowered, runs, tokens
 
 class Reading:
     """A sentence as it is read: `low` in lower case and its words `heard` once it was listened to (`listen`),
-    its tokens `words` once it was `read`. `made` keeps the calls of its looks.
+    its tokens `words` once it was `read`.
     """
 
     __slots__ = (
@@ -23,7 +22,6 @@ class Reading:
         "_taken",
         "heard",
         "low",
-        "made",
         "text",
         "words",
     )
@@ -43,7 +41,6 @@ class Reading:
         self.low = ""
         self.heard: set[str] = set()
         self.words: list[Token] = []
-        self.made: dict[tuple[str, str], Call | None] = {}
 
     def take(self, sentence: Sentence) -> None:
         """Take up a sentence, or more of the one taken up last."""

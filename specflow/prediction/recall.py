@@ -10,8 +10,8 @@ from specflow.prediction.dates import iso_date
 from specflow.prediction.known import Known
 from specflow.prediction.language import ORDINALS, PLURALS
 from specflow.prediction.suit import as_json, keyed, looks
+from specflow.prediction.tool_words import Slot, ToolWords
 from specflow.prediction.values import ValueKind
-from specflow.prediction.vocabulary import Slot, ToolWords
 
 REMEMBERED = 2.0
 """Points that a value of the conversation needs."""
@@ -130,7 +130,7 @@ def _scored(tool: ToolWords, slot: Slot, talk: Conversation) -> list[tuple[float
 
 def _memory_score(tool: ToolWords, slot: Slot, known: Known, talk: Conversation) -> float:
     kinds = known.kinds or (known.kind,)
-    if all(looks(slot, known.text, kind, talk) is None for kind in kinds):
+    if slot.takes.isdisjoint(kinds) or all(looks(slot, known.text, kind, talk) is None for kind in kinds):
         return -9.0
     exact = slot.name.lower() in known.keys
     shaped = bool(slot.shapes) and known.outline in slot.shapes

@@ -7,7 +7,8 @@ from typing import Any
 
 from specflow.effects.call import Call
 from specflow.prediction.binding import bind_explicit
-from specflow.prediction.guess import Heard, choose_tools
+from specflow.prediction.choice import choose_tools
+from specflow.prediction.guess import Heard
 from specflow.prediction.proposals import LiveProposals
 from specflow.prediction.stance import Intent, Stance
 from specflow.prediction.triggers import Triggers

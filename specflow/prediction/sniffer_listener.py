@@ -9,20 +9,22 @@ from specflow.effects.call import Call
 from specflow.prediction import language
 from specflow.prediction.call_or_reply import CallOrReply
 from specflow.prediction.candidate import Candidate, Proposal, Retraction
+from specflow.prediction.choice import choose_tools
 from specflow.prediction.chunk import Chunk, ChunkKind
 from specflow.prediction.clause import Cut, Sentence, SentenceReader
 from specflow.prediction.conversation import Conversation
-from specflow.prediction.guess import Guess, Heard, choose_tools, guesses, listed
+from specflow.prediction.guess import Guess, Heard, Made, guesses, listed
 from specflow.prediction.listed import Waiting, listed_argument
 from specflow.prediction.predictor import TurnContext
 from specflow.prediction.proposals import LiveProposals
 from specflow.prediction.reading import Reading
 from specflow.prediction.refusal import refused
 from specflow.prediction.shelf import Shelf
-from specflow.prediction.stance import Intent, Stance, find_intents, may_matter
+from specflow.prediction.stance import Intent, Stance, find_intents, may_announce, may_matter
+from specflow.prediction.tool_words import ToolWords
 from specflow.prediction.trigger_lessons import TurnLesson
 from specflow.prediction.triggers import Triggers
-from specflow.prediction.vocabulary import ToolWords, Vocabulary
+from specflow.prediction.vocabulary import Vocabulary
 
 NAME = "sniffer"
 MAX_CANDIDATES = 16
@@ -66,6 +68,7 @@ class SnifferListener:
         self._chars = 0
         self._talk = Conversation(self._context.history, self._shelf)
         self._tools: dict[Call, ToolWords] = {}
+        self._made: Made = {}
         self._early: dict[Call, int] = {}
         self._stands: dict[int, tuple[int, list[Guess]]] = {}
         self._amending = 0
@@ -91,7 +94,8 @@ class SnifferListener:
         if self._talk.behind:
             self._talk.advance()
         for sentence in self._reader.feed(text):
-            out.extend(self._sentence(sentence))
+            if proposals := self._sentence(sentence):
+                out.extend(proposals)
         return out
 
     def _turn_to(self, chunk: Chunk) -> Iterator[Proposal]:
@@ -133,12 +137,12 @@ class SnifferListener:
         if not reading.promises(self._vocabulary.fewest):
             return ()  # too few values, or the same ones as at the last look
         reading.listen()
-        if not (language.COMMIT.search(reading.low, reading.heard) or "_" in reading.low):
+        if not (language.COMMIT.within(reading.low, reading.heard) or "_" in reading.low):
             return ()
         reading.looked()
         reading.read()
         intents = find_intents(reading.low, reading.heard, reading.words, self._vocabulary)
-        heard = Heard(sentence.cut, reading.words, self._talk, reading.made)
+        heard = Heard(sentence.cut, reading.words, self._talk, self._made)
         out: list[Proposal] = []
         for intent in intents:
             if not (intent.weak or intent.deferred):
@@ -168,11 +172,13 @@ class SnifferListener:
         found: list[Guess] = []
         heard: Heard | None = None
         wanted = False
-        matters = may_matter(reading.low, reading.heard, self._vocabulary)
+        matters = may_matter(reading.low, reading.heard, self._vocabulary) and (
+            bool(reading.words or self._open) or may_announce(reading.low, reading.heard, self._vocabulary)
+        )
         if matters or (self._open is not None and not full and reading.may_list()):
             reading.read()
             intents = find_intents(reading.low, reading.heard, reading.words, self._vocabulary)
-            heard = Heard(sentence.cut, reading.words, self._talk, reading.made)
+            heard = Heard(sentence.cut, reading.words, self._talk, self._made)
             wanted = any(intent.stance is Stance.WANTED for intent in intents)
             if wanted and self._lesson is not None:
                 self._lesson.heard(reading.words, intents)
@@ -196,16 +202,16 @@ class SnifferListener:
 
     def _attitude(self, low: str, heard: Set[str]) -> Iterator[Retraction]:
         """Amendments, and turning to the user for leave."""
-        if language.AMENDS.search(low, heard):
+        if language.AMENDS.within(low, heard):
             self._amending = 3
-        if self._live.calls and language.TAKES_BACK.search(low, heard):
+        if self._live.calls and language.TAKES_BACK.within(low, heard):
             yield from self._live.retract(self._live.calls[-1], "the model took it back")
-        if language.ASKS_LEAVE.search(low, heard):
+        if language.ASKS_LEAVE.within(low, heard):
             self._asks_leave = True
             for call in self._live.calls:
                 if not self._tools[call].reads:
                     yield from self._live.retract(call, "the model asks for leave first")
-        elif language.HAS_LEAVE.search(low, heard):
+        elif language.HAS_LEAVE.within(low, heard):
             self._asks_leave = False
 
     def _announced(self, intent: Intent, sentence: Sentence, heard: Heard) -> list[Guess]:

@@ -10,9 +10,10 @@ from enum import Enum
 from operator import attrgetter
 
 from specflow.prediction import language
-from specflow.prediction.phrases import Phrases
+from specflow.prediction.phrases import Phrases, Several
 from specflow.prediction.reported import is_reported
-from specflow.prediction.vocabulary import ToolWords, Vocabulary
+from specflow.prediction.tool_words import ToolWords
+from specflow.prediction.vocabulary import Vocabulary
 from specflow.prediction.words import Token, stem, word_set
 
 MAX_INTENTS = 4
@@ -34,7 +35,12 @@ _BREAKS = word_set("so but")
 _ASKING = re.compile(r"(?:see|check|determine|verify|know|out|confirm|ensure) (?:if|whether)")
 _DETERMINERS = word_set("the a an this that these those my your our their its it")
 _QUOTED = re.compile(r'"[^"]*"|“[^”]*”')
-_MATTERS = language.COMMIT.words | language.MAY.words | language.NEED.words
+_TRIGGERS = Several(language.NEED, language.MAY, language.COMMIT)
+_TURNS = (language.NEGATED, language.PAST, language.SUPPOSED, language.AWAITS, language.TAKES_BACK)
+_TURNING = _AFTER_NEGATED.words.union(*(one.words for one in (*_TURNS, language.DEFERRED)))
+"""A sentence without any of these words means what it announces, and at once."""
+_NO_ACTION = language.SPEECH | {"use", "using"}
+_NONE: frozenset[str] = frozenset()
 _START = attrgetter("start")
 
 
@@ -69,7 +75,16 @@ def may_matter(low: str, heard: Set[str], vocabulary: Vocabulary) -> bool:
     if "_" in low:
         return True
     return vocabulary.may_act(heard) and (
-        not _MATTERS.isdisjoint(heard) or _starts_with_verb(low, vocabulary)
+        not _TRIGGERS.words.isdisjoint(heard) or _starts_with_verb(low, vocabulary)
+    )
+
+
+def may_announce(low: str, heard: Set[str], vocabulary: Vocabulary) -> bool:
+    """A finer test, for a sentence that `may_matter`: whether anything in it begins an announcement."""
+    return (
+        _TRIGGERS.may_be_in(low, heard)
+        or not vocabulary.literal_runs.isdisjoint(heard)
+        or _starts_with_verb(low, vocabulary)
     )
 
 
@@ -121,12 +136,13 @@ def _triggers(
 ) -> list[tuple[int, int, bool]]:
     """Start, end and weakness of each announcement, in order."""
     found: dict[int, tuple[int, int, bool]] = {}
-    for match in language.NEED.among(low, heard, words):
+    needs, mays, commits = _TRIGGERS.among(low, heard, words)
+    for match in needs:
         if not low.startswith(" to ", match.end()):
             found[match.end()] = (match.start(), match.start(), False)
-    for match in language.MAY.among(low, heard, words):
+    for match in mays:
         found[match.end()] = (match.start(), match.end(), True)
-    for match in language.COMMIT.among(low, heard, words):
+    for match in commits:
         if match.group() not in _BARE or _speaks(words, match.start()):
             found[match.end()] = (match.start(), match.end(), False)
     if not found and _starts_with_verb(low, vocabulary):
@@ -172,7 +188,7 @@ def _action(words: Sequence[Token], at: int, vocabulary: Vocabulary) -> Intent |
             return action
         if token.low in language.SPEECH:
             return None
-        families = language.FAMILIES_OF.get(token.low, frozenset())
+        families = language.FAMILIES_OF.get(token.low, _NONE)
         calling = calling or "call" in families or token.low == "using"
         if token.sign or token.low in language.FILLERS or families:
             continue
@@ -197,9 +213,9 @@ def _verb(token: Token, position: int, vocabulary: Vocabulary) -> Intent | None:
     tool = vocabulary.literals.get(token.low)
     if tool is not None:
         return _intent(position, token.low, tool.families, literal=tool)
-    families = language.FAMILIES_OF.get(token.low, frozenset())
+    families = language.FAMILIES_OF.get(token.low, _NONE)
     known = bool(families) or token.low in vocabulary.verb_words or stem(token.low) in vocabulary.verb_stems
-    if known and families != {"call"} and token.low not in language.SPEECH | {"use", "using"}:
+    if known and families != {"call"} and token.low not in _NO_ACTION:
         return _intent(position, token.low, families)
     return None
 
@@ -214,6 +230,12 @@ def _place(
     action: Intent, low: str, heard: Set[str], words: Sequence[Token], trigger: int, *, weak: bool
 ) -> None:
     """How the sentence stands to the action that its announcement at `trigger` leads to."""
+    action.weak = weak
+    asks = low.rstrip(' "*').endswith(("?", "\uff1f")) or words[0].low in language.QUESTION
+    if _TURNING.isdisjoint(heard):
+        if asks:
+            action.stance = Stance.SUPPOSED
+        return
     verb = words[action.first]
     prefix, suffix = low[:trigger], low[verb.end :]
     if "if" in heard or "whether" in heard:
@@ -226,15 +248,13 @@ def _place(
     ):
         action.stance = Stance.NEGATED
     elif (
-        low.rstrip(' "*').endswith(("?", "\uff1f"))
-        or words[0].low in language.QUESTION
+        asks
         or any(match.group() not in _MODALS for match in language.SUPPOSED.finditer(prefix, heard))
         or language.SUPPOSED.search(near, heard)
         or language.AWAITS.search(suffix, heard)
         or language.TAKES_BACK.search(suffix, heard)
     ):
         action.stance = Stance.SUPPOSED
-    action.weak = weak
     action.deferred = language.DEFERRED.search(low[: verb.start], heard) is not None
 
 

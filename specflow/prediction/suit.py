@@ -7,21 +7,21 @@ from typing import Any
 
 from specflow.prediction.conversation import Conversation
 from specflow.prediction.known import Known
+from specflow.prediction.tool_words import Slot, shape
 from specflow.prediction.values import ValueKind
-from specflow.prediction.vocabulary import Slot, shape
 from specflow.prediction.words import name_stems
 
 
 def looks(slot: Slot, text: str, kind: ValueKind, talk: Conversation) -> float | None:
     """Points for the looks of a value, from -2.5 to 3; None when they rule it out."""
+    if kind not in slot.takes:
+        return None
     if slot.is_id and slot.shapes and text in slot.examples:
         return None  # the schema's own example, recited
-    if slot.is_date or kind is ValueKind.DATE:
-        return 3.0 if slot.is_date and kind is ValueKind.DATE else None
+    if kind is ValueKind.DATE:
+        return 3.0
     if slot.type in {"integer", "number"}:
-        return 1.0 if kind is ValueKind.NUMBER else None
-    if slot.enum or slot.type not in {"string", "array"}:
-        return None
+        return 1.0
     if kind is ValueKind.NAME:
         return _looks_of_name(slot, text, talk)
     return _looks_of_text(slot, text, kind, fits=bool(slot.shapes) and shape(text) in slot.shapes)
@@ -52,9 +52,7 @@ def _looks_of_text(slot: Slot, value: str, kind: ValueKind, *, fits: bool) -> fl
 
 
 def _looks_of_name(slot: Slot, text: str, talk: Conversation) -> float | None:
-    if (slot.is_id and slot.shapes) or any(
-        outline[0] in "AX" and outline[1:].isdigit() for outline in slot.shapes
-    ):
+    if slot.coded:
         # A code is wanted: "Denver" will do when the conversation says that it is DEN.
         code = talk.aliases.get(text.lower())
         return 1.5 if code and shape(code) in slot.shapes else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from specflow.prediction.dates import FoundDate, date_at, iso_date, may_begin_date
@@ -139,8 +140,7 @@ def _dated(words: Sequence[Token], date: FoundDate) -> Value:
 
 
 def _cues(words: Sequence[Token], first: int, last: int) -> Cues:
-    before = [token for token in words[max(0, first - 7) : first] if token.low not in _OPENERS]
-    before.reverse()
+    before = [token for token in words[max(0, first - 7) : first][::-1] if token.low not in _OPENERS]
     role = key = after = beside = ""
     near = _stems_of(before)
     if before:
@@ -220,20 +220,24 @@ def _single(words: Sequence[Token], at: int) -> Value | None:
     text = token.text.strip("*")
     if token.sign or not text:
         return None
-    if not text.isalpha() and _NUMBER.fullmatch(text):
+    kind = None if text.isalpha() else _kind_of(text)
+    if kind is ValueKind.NUMBER:
         before = words[at - 1].text if at else ""
         if _CODE.fullmatch(before) and len(before) <= 3 and 2 <= len(text) <= 5:
             # "SK 101": a code and a number with a space between them.
             return Value(words, before + text, ValueKind.IDENTIFIER, at - 1, at)
         return Value(words, text, ValueKind.NUMBER, at, at)
-    kind = _kind(text, words[at + 1].text if at + 1 < len(words) else "")
+    if kind is None and text.isupper():
+        kind = _code(text, words[at + 1].text if at + 1 < len(words) else "")
     return Value(words, text, kind, at, at) if kind is not None else None
 
 
-def _kind(text: str, follows: str) -> ValueKind | None:
+@lru_cache(maxsize=4096)
+def _kind_of(text: str) -> ValueKind | None:
+    """Of what is more than letters."""
     kind: ValueKind | None = None
-    if text.isalpha():
-        kind = _code(text, follows)
+    if _NUMBER.fullmatch(text):
+        kind = ValueKind.NUMBER
     elif len(text) > MAX_TEXT:
         kind = None
     elif _TIME.fullmatch(text):
@@ -242,8 +246,6 @@ def _kind(text: str, follows: str) -> ValueKind | None:
         kind = ValueKind.PATH
     elif looks_like_identifier(text):
         kind = ValueKind.IDENTIFIER
-    else:
-        kind = _code(text, follows)
     return kind
 
 

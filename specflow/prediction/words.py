@@ -83,10 +83,11 @@ def runs(low: str, start: int = 0) -> list[str]:
 
     `EASTERN` is among them where the text has a character of a script without spaces.
     """
-    if low.isascii():
-        return low[start:].translate(_GAPS).split()
-    found: list[str] = _RUN.findall(low, start)
-    if _EAST.search(low, start):
+    new = low[start:]
+    if new.isascii():
+        return new.translate(_GAPS).split()
+    found: list[str] = _RUN.findall(new)
+    if _EAST.search(new):
         found.append(EASTERN)
     return found
 

@@ -19,6 +19,7 @@ from specflow.prediction.known import Known
 from specflow.prediction.predictor import HistoryItem, PastCall, TurnContext
 from specflow.prediction.shelf import MOST, Indexed, Shelf
 from specflow.prediction.sniffer import ReasoningSniffer
+from specflow.prediction.tool_words import Slot
 from specflow.prediction.vocabulary import Vocabulary
 from specflow.prediction.words import word_set
 
@@ -162,6 +163,30 @@ def test_scores_are_those_of_every_value_and_asked_for_once() -> None:
         if many == 8:
             # What the turns before had, but for what this one has changed, was not asked about.
             assert len(asked) - len(expected) <= 3 + 2 + 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ITEMS, max_size=6), st.lists(TEXTS, min_size=1, max_size=6))
+def test_scores_asked_for_again_are_those_of_what_was_said_since(
+    items: list[HistoryItem], said: list[str]
+) -> None:
+    slots = [slot for tool in Vocabulary(cases()[0].tools).tools for slot in tool.slots]
+    often = Conversation(items)
+    for at, sentence in enumerate(said):
+        often.hear(sentence)
+        once = Conversation(items)
+        for earlier in said[: at + 1]:
+            once.hear(earlier)
+        for slot in slots:
+
+            def score(known: Known, talk: Conversation, slot: Slot = slot) -> float:
+                return len(known.cues | slot.words) + len(known.keys) + len(talk.aliases) + known.this_turn
+
+            found = often.scored(slot, 3.0, lambda known: score(known, often))
+            fresh = once.scored(slot, 3.0, lambda known: score(known, once))  # noqa: B023 - asked at once
+            assert sorted((points, known.text) for points, known in found) == sorted(
+                (points, known.text) for points, known in fresh
+            )
 
 
 def test_one_sniffer_for_a_whole_conversation_says_what_fresh_ones_say() -> None:

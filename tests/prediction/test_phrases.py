@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from specflow.prediction import language
 from specflow.prediction.clause import Cut, Sentence
-from specflow.prediction.phrases import Phrases
+from specflow.prediction.phrases import Phrases, Several
 from specflow.prediction.reading import Reading
-from specflow.prediction.words import lowered, runs, tokens, word_set
+from specflow.prediction.words import EASTERN, lowered, runs, tokens, word_set
 
 LISTS = {name: value for name, value in vars(language).items() if isinstance(value, Phrases)}
 WORDS = word_set("""
@@ -31,6 +31,22 @@ def test_nothing_is_missed_for_the_sake_of_speed(name: str, text: str) -> None:
     assert [match.span() for match in phrases.finditer(low)] == plain
     first = phrases.search(low, frozenset(runs(low)))
     assert (first.span() if first else None) == (plain[0] if plain else None)
+    assert phrases.within(low, frozenset(runs(low))) is bool(plain)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(["COMMIT", "MAY", "NEED"]), min_size=1, max_size=4), TEXTS)
+def test_several_lists_at_once_are_each_alone(names: list[str], text: str) -> None:
+    low, words = lowered(text), tokens(text)
+    heard = frozenset(runs(low))
+    lists = [LISTS[name] for name in names]
+    several = Several(*lists)
+    plain = [[match.span() for match in one._pattern.finditer(low)] for one in lists]
+    starts = {token.start for token in words}
+    # But where a phrase begins within a word.
+    standing = [[span for span in spans if EASTERN in heard or span[0] in starts] for spans in plain]
+    assert [[match.span() for match in found] for found in several.among(low, heard, words)] == standing
+    assert several.may_be_in(low, heard) or not any(plain)
 
 
 def test_a_phrase_is_no_part_of_a_word_an_address_or_a_compound() -> None:

@@ -17,7 +17,8 @@ from specflow.prediction.predictor import HistoryItem, TurnContext
 from specflow.prediction.recall import remembered_values
 from specflow.prediction.shelf import Shelf
 from specflow.prediction.suit import as_json
-from specflow.prediction.vocabulary import Slot, ToolWords, Vocabulary
+from specflow.prediction.tool_words import Slot, ToolWords
+from specflow.prediction.vocabulary import Vocabulary
 from specflow.prediction.words import letters, stem
 
 PRIOR = 0.35

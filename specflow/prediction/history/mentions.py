@@ -10,8 +10,8 @@ from itertools import pairwise
 from specflow.prediction.history.places import codes_of
 from specflow.prediction.history.seen import MAX_VALUE, Record, Seen
 from specflow.prediction.language import ROLE_OF
+from specflow.prediction.tool_words import shape
 from specflow.prediction.values import Value, ValueKind, find_values
-from specflow.prediction.vocabulary import shape
 from specflow.prediction.words import Token, stem, tokens
 
 MAX_TEXT = 20_000

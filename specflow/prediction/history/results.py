@@ -11,8 +11,8 @@ from typing import Any
 from specflow.prediction.history.mentions import outline
 from specflow.prediction.history.seen import MAX_VALUE, Record, Seen, text_of
 from specflow.prediction.history.words import plain_words
+from specflow.prediction.tool_words import shape
 from specflow.prediction.values import find_values
-from specflow.prediction.vocabulary import shape
 from specflow.prediction.words import tokens
 
 MAX_RESULT = 200_000
