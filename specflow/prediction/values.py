@@ -281,4 +281,5 @@ def _capital(token: Token) -> bool:
         and not token.text.isupper()
         and token.low not in NOT_NAMES
         and not any(letter.isdigit() for letter in token.text)
+        and _PROMISING.search(token.text) is not None  # of "I'llI'll" no capital has a letter behind it
     )

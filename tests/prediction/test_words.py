@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from specflow.prediction.values import count_promising, find_values, may_hold_values
@@ -53,6 +53,7 @@ def test_tokens_stand_where_they_say(text: str, start: int) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(PROSE)
+@example("Ada I'llI'll ")
 def test_no_value_is_where_none_was_promised(text: str) -> None:
     found = find_values(tokens(text.strip()))
     assert len(found) <= count_promising(text.strip())
