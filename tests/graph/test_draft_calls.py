@@ -286,6 +286,9 @@ def test_the_same_question_is_asked_once_and_another_one_anew() -> None:
         other = replace(CONTEXT, tools=ToolRegistry([spec("weather")]))
         assert told(await draft.foresee(other)) == told(first)
         assert len(model.requests) == 4, "with other tools it is another question"
+        for whose in ({"tenant": "a"}, {"tenant": "b"}, {"user": "a"}):
+            await draft.foresee(replace(CONTEXT, **whose))
+        assert len(model.requests) == 10, "and nothing is shared between tenants or users"
 
     on_virtual_time(ask())
 

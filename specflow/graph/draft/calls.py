@@ -105,7 +105,8 @@ class DraftModel:
         asked = self._question(offer, context)
         if asked is None:
             return ()
-        key = digest(offer.key, asked.key)
+        # INVARIANT: nothing is shared between tenants, or users, not even that a question was asked before.
+        key = digest(offer.key, asked.key, context.tenant, context.user)
         samples = await self._answers.get(key, lambda: self._ask(offer, asked))
         return self._candidates(samples, context.tools)
 
