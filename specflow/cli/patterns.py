@@ -34,18 +34,18 @@ def train(
     from specflow.policy.load import load
     from specflow.prediction.history.lesson import train as learn
     from specflow.prediction.history.predictor import reading
-    from specflow.prediction.triggers import Triggers
-    from specflow.replay.lessons import early_by, learn_phrases, lesson_of
+    from specflow.replay.announced import Announcements
+    from specflow.replay.lessons import early_by, lesson_of
 
     early: dict[str, bool] = {}
-    triggers = Triggers()
+    announcements = Announcements()
     with progress() as tell:
         lessons = []
         for file, run in wanted(traces, "", 1_000_000):
             lesson = lesson_of(run, place=f"{file}:{run.number}")
             lessons.append(lesson)
             if phrases:
-                learn_phrases(run, triggers, place=f"{file}:{run.number}")
+                announcements.read(run, place=f"{file}:{run.number}")
             if not all(spec.name in early for spec in lesson.tools):
                 tools = lesson.tools
                 early.update(early_by(load(policy, tools=tools), tools) if policy else reading(tools))
@@ -56,7 +56,7 @@ def train(
             early=lambda name: early.get(name, False),
             tell=tell,
         )
-    patterns.triggers = triggers
+    patterns.triggers = announcements.without()
     try:
         patterns.save(output)
     except OSError as error:

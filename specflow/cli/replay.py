@@ -37,8 +37,12 @@ def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody
     ] = "sniffer,partial_call,history",
     train: Annotated[
         list[Path] | None,
-        typer.Option("--train", help="More runs that history learns from; may be repeated."),
+        typer.Option("--train", help="More runs that history and the sniffer learn from; may be repeated."),
     ] = None,
+    phrases: Annotated[
+        bool,
+        typer.Option("--phrases/--no-phrases", help="Whether the sniffer learns how calls are announced."),
+    ] = True,
     score_only: Annotated[
         bool, typer.Option("--score-only", help="Only ask the predictors and score them; play nothing.")
     ] = False,
@@ -71,7 +75,8 @@ def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody
     """Play recorded runs through the real coordinator and policy on virtual time, and add up the saving.
 
     `history` learns from the runs of all other tasks, those of --train among them, never from one of the same
-    task: up to 12 tasks are left out one by one, more in five parts.
+    task: up to 12 tasks are left out one by one, more in five parts. With it, or with --train, the sniffer
+    learns from the same runs in which words calls are announced.
 
     Tokens are spread evenly over each step's recorded model time. The oracle is what right guesses, made at
     once, would save one step ahead under the same policy (without its budgets); the regret is what the
@@ -106,7 +111,7 @@ def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody
         plays=not score_only,
     )
     load(policy)  # a broken policy is said before the first run is read
-    whole = played(replays, wanted(traces, model, limit), wanted(train or (), "", 1_000_000))
+    whole = played(replays, wanted(traces, model, limit), wanted(train or (), "", 1_000_000), phrases=phrases)
     total = replays.total
     if not whole:
         typer.echo(f"interrupted: what follows is of the {total.runs} runs replayed so far", err=True)

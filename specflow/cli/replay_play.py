@@ -31,8 +31,10 @@ def variants_of(
     return [main, *swept(main, sweeps), *mixed]
 
 
-def played(replays: Replays, runs: Iterable[Placed], more: Iterable[Placed]) -> bool:
+def played(replays: Replays, runs: Iterable[Placed], more: Iterable[Placed], *, phrases: bool = True) -> bool:
     """Replay the runs, and say on a terminal how far it has come. False: it was interrupted.
+
+    `phrases`: the sniffer learns words of announcements from the runs of other tasks.
 
     Raises:
         RecordingError: a run cannot be used.
@@ -49,7 +51,7 @@ def played(replays: Replays, runs: Iterable[Placed], more: Iterable[Placed]) -> 
             if replays.by_the_record and runs:
                 replays.times = recorded_times(run for _, run in runs)
             known = len(runs) if isinstance(runs, list) else None
-            cast = casts(runs, more, names=names, judge_for=replays.judge_for, tell=tell)
+            cast = casts(runs, more, names=names, judge_for=replays.judge_for, phrases=phrases, tell=tell)
             for done, ((file, run), who) in enumerate(cast):
                 tell(f"replaying {run.model}, task {run.task_id}", done, known)
                 replays.add(run, who, place=f"{file}:{run.number}")

@@ -82,7 +82,6 @@ def words_of(history: Iterable[HistoryItem]) -> Iterator[str]:
 class TurnLesson:
     """What one turn's announcements `said`; `values` are the words of the conversation that teach nothing."""
 
-    triggers: Triggers
     conversation: int
     said: dict[str, tuple[str, ...]] = field(default_factory=dict)
     values: set[str] = field(default_factory=set)
@@ -93,11 +92,11 @@ class TurnLesson:
             if intent.stance is Stance.WANTED and len(self.said) < MOST_PHRASES:
                 self.said.update(phrases_of(words, intent.first, intent.last))
 
-    def learn(self, tool: str) -> None:
-        """What followed: this tool was called, or `REPLY`."""
-        if len(self.values) <= MOST_WORDS:
-            allowed = [phrase for phrase, words in self.said.items() if self.values.isdisjoint(words)]
-            self.triggers.learn(allowed, tool, self.conversation)
+    def phrases(self) -> list[str]:
+        """Those that teach something: none that has a word of the conversation's values."""
+        if len(self.values) > MOST_WORDS:
+            return []
+        return [phrase for phrase, words in self.said.items() if self.values.isdisjoint(words)]
 
 
 class TriggerLessons:
@@ -116,14 +115,14 @@ class TriggerLessons:
             before = self._waiting.get(prints[at])
             new = history[at:]
             tool = _outcome(new) if before is not None else None
-            lesson = TurnLesson(self.triggers, first)
+            lesson = TurnLesson(first)
             if before is not None:
                 lesson.values = before.values
             if len(lesson.values) <= MOST_WORDS:
                 lesson.values.update(words_of(new))
             if before is not None and tool is not None:
                 del self._waiting[prints[at]]
-                before.learn(tool)
+                self.triggers.learn(before.phrases(), tool, before.conversation)
             self._waiting[prints[-1]] = lesson
             self._waiting.move_to_end(prints[-1])
             while len(self._waiting) > MOST_TURNS:

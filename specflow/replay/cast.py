@@ -17,6 +17,8 @@ from specflow.prediction.history.predictor import HistoryPredictor
 from specflow.prediction.partial_call import PartialCallPredictor
 from specflow.prediction.predictor import AnyPredictor
 from specflow.prediction.sniffer import ReasoningSniffer
+from specflow.prediction.triggers import Triggers
+from specflow.replay.announced import Announcements
 from specflow.replay.believed import Stream, stages_of
 from specflow.replay.lessons import Trainings, early_by, lesson_of
 from specflow.traces.recorded import RecordedRun
@@ -47,12 +49,14 @@ def names_of(text: str) -> list[str]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
     """The predictors of one run; `streams` is what their words have been worth in the runs before it, in each
-    way to replay them (see `stream`). `patterns` are what `history` knows there, `early` the tools that read.
+    way to replay them (see `stream`). `patterns` are what `history` knows there, `early` the tools that read,
+    `triggers` the words that announce a tool there, for the sniffer.
     """
 
     patterns: Patterns | None = None
     early: Mapping[str, bool] = field(default_factory=dict)
     agent: str = ""
+    triggers: Triggers | None = None
     streams: dict[Hashable, Stream] = field(default_factory=dict)
 
     def stream(self, way: Hashable, predictors: Sequence[AnyPredictor]) -> Stream:
@@ -72,7 +76,7 @@ class Cast:
                 agent=self.agent,
             ),
             PARTIAL_CALL: PartialCallPredictor,
-            SNIFFER: ReasoningSniffer,
+            SNIFFER: lambda: ReasoningSniffer(triggers=self.triggers, learns=False),
         }
         return [made[name]() for name in names]
 
@@ -83,21 +87,25 @@ def casts(
     *,
     names: Sequence[str],
     judge_for: Callable[[ToolRegistry], Judge],
+    phrases: bool = True,
     tell: Tell = lambda _what, _done, _of: None,
 ) -> Iterator[tuple[Placed, Cast]]:
-    """Every run with its cast. With `history` among the names all runs are read first, and come ordered by
-    the part of the tasks that was left out of the training; `more` are runs that are only learned from, a run
-    that is among `runs` as well counts once.
+    """Every run with its cast. Where something is learned, all runs are read first, and come ordered by the
+    part of the tasks that was left out of the training: with `history` among the names, and with the sniffer
+    among them and runs in `more`. These are only learned from; one that is among `runs` as well counts once.
+    Without `phrases` the sniffer learns nothing, and all else is the same.
 
     Raises:
         RecordingError: a run cannot be used.
     """
-    if HISTORY not in names:
+    more = list(more)
+    if not (HISTORY in names or (SNIFFER in names and more)):
         alike = Cast()
         for placed in runs:
             yield placed, alike
         return
     kept = list(runs)
+    said = Announcements()
     early: dict[str, bool] = {}
     asked: set[frozenset[str]] = set()
 
@@ -108,6 +116,8 @@ def casts(
         if hashes not in asked:
             asked.add(hashes)
             early.update(early_by(judge_for(found.tools), found.tools))
+        if SNIFFER in names and phrases:
+            said.read(run, place=f"{file}:{run.number}")
         return found
 
     here: dict[tuple[Path, int], list[RecordedRun]] = defaultdict(list)
@@ -118,7 +128,17 @@ def casts(
     for part in trainings.parts:
         mine = [one for one in kept if one[1].task_id in part]
         if mine:
-            patterns = trainings.without(part, tell)
+            patterns = trainings.without(part, tell) if HISTORY in names else None
+            triggers = said.without(part) if SNIFFER in names and phrases else None
             streams: dict[Hashable, Stream] = {}
             for one in mine:
-                yield one, Cast(patterns=patterns, early=early, agent=one[1].model, streams=streams)
+                yield (
+                    one,
+                    Cast(
+                        patterns=patterns,
+                        early=early,
+                        agent=one[1].model,
+                        triggers=triggers,
+                        streams=streams,
+                    ),
+                )

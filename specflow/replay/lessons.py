@@ -15,14 +15,7 @@ from specflow.prediction.history.apart import Tell
 from specflow.prediction.history.lesson import Lesson, Moment, train
 from specflow.prediction.history.patterns import Patterns
 from specflow.prediction.history.tables import Tables
-from specflow.prediction.predictor import HistoryItem, TurnContext
-from specflow.prediction.shelf import Shelf
-from specflow.prediction.sniffer import SnifferListener
-from specflow.prediction.trigger_lessons import TurnLesson, words_of
-from specflow.prediction.triggers import REPLY, Triggers
-from specflow.prediction.vocabulary import Vocabulary
 from specflow.replay.steps import steps_of, tools_of
-from specflow.speculation.turn import result_item
 from specflow.traces.recorded import RecordedRun
 
 ALONE = 12
@@ -49,30 +42,6 @@ def lesson_of(run: RecordedRun, *, place: str) -> Lesson:
     return Lesson(
         moments=moments, tools=tools_of(run, not_run, place=place), task=run.task_id, agent=run.model
     )
-
-
-def learn_phrases(run: RecordedRun, triggers: Triggers, *, place: str) -> None:
-    """Learn the words in which the run's calls were announced; runs of one task count as one conversation.
-
-    Raises:
-        RecordingError: saying at `place` what in the record cannot be used.
-    """
-    steps = list(steps_of(run, place=place))
-    tools = tools_of(run, not_run, place=place)
-    vocabulary, shelf = Vocabulary(tools), Shelf()
-    history: list[HistoryItem] = []
-    for step in steps[-1:]:
-        history.extend(step.history)
-        history.extend(result_item(call, text) for call, text in zip(step.calls, step.results, strict=True))
-    values = set(words_of(history))
-    for step in steps:
-        lesson = TurnLesson(triggers, hash(run.task_id or place), values=values)
-        context = TurnContext(tools=tools, history=step.history)
-        ear = SnifferListener(context, vocabulary, min_confidence=0.0, shelf=shelf, lesson=lesson)
-        for _, chunk in step.pieces:
-            ear.hear(chunk)
-        ear.end()
-        lesson.learn(step.calls[0].tool if step.calls else REPLY)
 
 
 def early_by(judge: Judge, registry: ToolRegistry) -> dict[str, bool]:
