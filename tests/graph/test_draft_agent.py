@@ -25,7 +25,7 @@ from specflow.speculation.lookahead import Lookahead
 from specflow.testing.model_server import CallPlan, ModelServer, Reply, ScriptedError
 from specflow.testing.scripted_core import EventLog
 
-WAIT = 30.0
+WAIT = 100.0
 """Seconds after which a test that hangs is given up; nothing takes so long."""
 
 POLICY = """
