@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from specflow.prediction.history.calls import of_calls
 from specflow.prediction.history.dialogue import Args, Dialogue
 from specflow.prediction.history.keys import Key
-from specflow.prediction.history.pool import pool
+from specflow.prediction.history.pool import Pooled, pool
 from specflow.prediction.history.remembered import WordTraits
 from specflow.prediction.history.tables import REPLY, Tables
-from specflow.prediction.history.traits import log_step, of_scope, of_situation, of_tool, of_words
+from specflow.prediction.history.traits import log_step, of_scope, of_situation, of_words, small
 
 Worthy = Callable[[str, float], bool]
 """Whether a tool's calls are looked at, by its name and the chance that it comes next."""
@@ -66,18 +66,24 @@ def options(
     worthy = worth(found)
     chances = tables.next_names(dialogue)
     found.add(REPLY, None, [("reply", log_step(chances.get(REPLY, 0.0)))])
+    made, last = dialogue.made, dialogue.events[-1].rstrip("!")
     for tool in tools:
         chance = chances.get(tool, 0.0)
-        looked_at = early(tool) and worthy(tool, chance)
-        if not looked_at and early(tool):
-            found.skipped.add(tool)
-        pooled = pool(tables, dialogue, tool) if looked_at else []
-        shared = of_tool(dialogue, tool, pooled, chance)
-        whole: Key = ("tool", *shared)
-        for one, keys in zip(pooled, of_calls(dialogue, tool, pooled), strict=True):
-            keys.append(whole)
-            found.add(tool, one.args, keys)
-        found.add(tool, None, [("other", min(3, len(pooled)), *shared)])
+        pooled: list[Pooled] = []
+        if early(tool):
+            if worthy(tool, chance):
+                pooled = pool(tables, dialogue, tool)
+            else:
+                found.skipped.add(tool)
+        fresh = [(tool, one.args) not in made for one in pooled]
+        unused, run = small(sum(fresh), 4), small(dialogue.run, 4) if last == tool else 0
+        shared = (log_step(chance), small(dialogue.called.get(tool, 0), 5), last == tool, unused, run)
+        if pooled:
+            whole: Key = ("tool", *shared)
+            for one, keys in zip(pooled, of_calls(dialogue, tool, pooled, fresh), strict=True):
+                keys.append(whole)
+                found.add(tool, one.args, keys)
+        found.add(tool, None, [("other", small(len(pooled)), *shared)])
     return found
 
 

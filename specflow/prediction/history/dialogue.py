@@ -88,6 +88,8 @@ class Dialogue:
         self.all_user_words: set[str] = set()
         self.found_words: set[str] = set()
         self.looks: dict[str, Look] = {}
+        self.titles: dict[frozenset[str], tuple[float, int]] = {}
+        self.heard: dict[int, tuple[Record, frozenset[str]]] = {}
         self.rows: dict[tuple[tuple[str, str], ...], Rows] = {}
         self.word_traits: dict[str, WordTraits] = {}
         self.heard_words: frozenset[str] = frozenset()
@@ -105,7 +107,10 @@ class Dialogue:
             (self._user if item.role == "user" else self._model)(item.text)
             self.heard_words = frozenset(self.all_user_words | self.model_words)
             self.spoken += 1
-            self.looks.clear()
+            self.titles.clear()
+            self.heard.clear()
+            if len(self.looks) > MAX_KNOWN:
+                self.looks.clear()
             self.word_traits.clear()
         elif item.text:
             self._dates(item.text)
@@ -126,6 +131,7 @@ class Dialogue:
             dict(self.user_places),
         )
         made.looks, made.word_traits = dict(self.looks), dict(self.word_traits)
+        made.titles, made.heard = dict(self.titles), dict(self.heard)
         made.times, made.called = self.times.copy(), self.called.copy()
         made._years = self._years.copy()  # noqa: SLF001 - of the same class
         made.events, made.counted = list(self.events), set(self.counted)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 
 @dataclass(slots=True)
@@ -24,16 +25,20 @@ class Ftrl:
 
     def blank(self) -> Ftrl:
         """As many weights, all zero."""
-        size = len(self.values)
-        return Ftrl(self.rate, self.l1, self.l2, [0.0] * size, [0.0] * size, [0.0] * size)
+        made = Ftrl(self.rate, self.l1, self.l2)
+        made.grow(len(self.values))
+        return made
 
     def take_mean(self, others: Sequence[Ftrl]) -> None:
         """Become the mean of weights that were learned apart, and as steady as they are together."""
         share = 1.0 / len(others)
-        for at in range(len(self.values)):
-            self.values[at] = share * sum(other.values[at] for other in others)
-            self.squares[at] = share * sum(other.squares[at] for other in others)
-            self._lead(at)
+        size = max(len(one.values) for one in (self, *others))
+        for one in (self, *others):
+            one.grow(size)
+        squares = zip(*(other.squares for other in others), strict=True)
+        values = zip(*(other.values for other in others), strict=True)
+        for at, (mine, its) in enumerate(zip(values, squares, strict=True)):
+            self.put(at, share * sum(mine), share * sum(its))
 
     def new(self) -> int:
         """The index of a further weight, zero at first."""
@@ -47,34 +52,40 @@ class Ftrl:
         for part in (self.values, self.squares, self._leads):
             part.extend([0.0] * (size - len(part)))
 
+    def spread(self, width: int, wider: int) -> None:
+        """What lay in rows of `width` weights lies in rows of `wider` ones now, zero at their ends."""
+        gap = [0.0] * (wider - width)
+        for part in (self.values, self.squares, self._leads):
+            rows = [[*part[at : at + width], *gap] for at in range(0, len(part), width)]
+            part[:] = chain.from_iterable(rows)
+
     def restore(self, value: float, squares: float) -> int:
         """The index of a weight that was learned before."""
         at = self.new()
-        self.values[at], self.squares[at] = value, squares
-        self._lead(at)
+        self.put(at, value, squares)
         return at
 
-    def _lead(self, at: int) -> None:
-        value, squares = self.values[at], self.squares[at]
+    def put(self, at: int, value: float, squares: float) -> None:
+        """Have this weight there, as it was learned before."""
         slope = (1.0 + math.sqrt(squares)) / self.rate + self.l2
+        self.values[at], self.squares[at] = value, squares
         self._leads[at] = -value * slope - math.copysign(self.l1, value) if value else 0.0
 
-    def step(self, gradients: Mapping[int, float]) -> list[int]:
-        """Take in the gradient of the loss by each of these weights. Returns those that came to zero, or
-        left it.
-        """
-        turned: list[int] = []
-        values, squares, leads = self.values, self.squares, self._leads
+    def step(self, gradients: Mapping[int, float]) -> None:
+        """Take in the gradient of the loss by each of these weights."""
+        values, squares, leads, sqrt = self.values, self.squares, self._leads, math.sqrt
         rate, l1, l2 = self.rate, self.l1, self.l2
         for at, gradient in gradients.items():
-            old = squares[at]
-            new = old + gradient * gradient
-            root = math.sqrt(new)
-            lead = leads[at] + gradient - (root - math.sqrt(old)) / rate * values[at]
-            squares[at], leads[at] = new, lead
-            beyond = abs(lead) - l1
-            value = -math.copysign(beyond, lead) / ((1.0 + root) / rate + l2) if beyond > 0 else 0.0
-            if (not value) is not (not values[at]):
-                turned.append(at)
-            values[at] = value
-        return turned
+            value, old = values[at], squares[at]
+            new = squares[at] = old + gradient * gradient
+            root = sqrt(new)
+            lead = leads[at] + gradient
+            if value:
+                lead -= (root - sqrt(old)) / rate * value
+            leads[at] = lead
+            if lead > l1:
+                values[at] = (l1 - lead) / ((1.0 + root) / rate + l2)
+            elif lead < -l1:
+                values[at] = (-l1 - lead) / ((1.0 + root) / rate + l2)
+            elif value:
+                values[at] = 0.0

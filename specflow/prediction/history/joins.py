@@ -22,15 +22,17 @@ def rows_of(dialogue: Dialogue, join: Join) -> Rows:
         # Nothing is known, or the oldest records have been dropped.
         known = dialogue.rows[join] = Rows()
     if known.spoken != dialogue.spoken:
-        known.ordered = [Row(_said(dialogue, row.args), row.turn, row.args) for row in known.ordered]
+        known.ordered = [
+            Row(_said(dialogue, row.values), row.turn, row.args, row.values) for row in known.ordered
+        ]
         known.by_args = {row.args: row for row in known.ordered}
     elif known.arrived == arrived:
         return known
     records: Sequence[Record] = dialogue.records.get(path, ())
     new = records[-(arrived - known.arrived) :] if arrived > known.arrived else ()
-    for args in _of_records(new, join):
+    for args, values in _of_records(new, join):
         if args not in known.by_args:
-            row = Row(_said(dialogue, args), len(known.ordered), args)
+            row = Row(_said(dialogue, values), len(known.ordered), args, values)
             known.ordered.append(row)
             known.by_args[args] = row
     known.ordered.sort(key=lambda row: (-row.said, row.turn))
@@ -38,16 +40,16 @@ def rows_of(dialogue: Dialogue, join: Join) -> Rows:
     return known
 
 
-def _said(dialogue: Dialogue, args: Pairs) -> float:
-    looks = [look(dialogue, value) for _, value in args]
+def _said(dialogue: Dialogue, values: Sequence[str]) -> float:
+    looks = [look(dialogue, value) for value in values]
     return 1.0 + 0.5 * sum([seen.user + seen.everywhere for seen in looks])
 
 
-def _of_records(records: Sequence[Record], join: Join) -> Iterator[Pairs]:
-    """The arguments that each record fills, in the order of the records."""
+def _of_records(records: Sequence[Record], join: Join) -> Iterator[tuple[Pairs, tuple[str, ...]]]:
+    """The arguments, and their values, that each record fills, in the order of the records."""
     for record in records:
         fields = record.fields
         if all(path in fields for _, path in join):
-            values = [fields[path] for _, path in join]
+            values = tuple([fields[path] for _, path in join])
             if len(set(values)) == len(values):
-                yield tuple([(name, value) for (name, _), value in zip(join, values, strict=True)])
+                yield tuple([(name, value) for (name, _), value in zip(join, values, strict=True)]), values

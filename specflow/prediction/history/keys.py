@@ -1,7 +1,8 @@
 """Traits in blocks: what is the same for many calls is named, and looked up, once.
 
 A key is the kind of a block and the few small numbers that its traits are made of. `traits_of` spells the
-traits out, which is needed only when a key comes up for the first time.
+traits out, which is needed only when a key comes up for the first time. What tends to be the same for the
+same calls is in one block: each block of a call costs a look-up.
 """
 
 from __future__ import annotations
@@ -36,48 +37,68 @@ def _again(again: int, last: str, first: int, rank: int) -> list[str]:
     return ["call", f"rank={rank}", f"again={again}&e1={last}", f"first={first}&again={again}&e1={last}"]
 
 
-def _user(user: int, fu: bool, again: int, first: int) -> list[str]:
-    return [f"again={again}&user={user}&fu={fu}", f"user={user}&fu={fu}&again={again}&first={first}"]
+def _heard(  # noqa: PLR0917 - the fields of a key
+    user: int,
+    everywhere: int,
+    model: int,
+    newest: int,
+    oldest: int,
+    first: int,
+    again: int,
+    fu: bool,
+    total: int,
+) -> list[str]:
+    return [
+        f"again={again}&user={user}&fu={fu}",
+        f"user={user}&fu={fu}&again={again}&first={first}",
+        f"user={user}&all={everywhere}&model={model}",
+        f"all={everywhere}&again={again}",
+        f"ages={newest}{oldest}",
+        f"total={total}&again={again}&first={first}",
+    ]
 
 
-def _all(user: int, everywhere: int, model: int, again: int) -> list[str]:
-    return [f"user={user}&all={everywhere}&model={model}", f"all={everywhere}&again={again}"]
-
-
-def _place(order: int, tail: int, after: bool, again: int, just: bool) -> list[str]:
+def _place(  # noqa: PLR0917 - the fields of a key
+    order: int, tail: int, after: bool, again: int, just: bool, ahead: int, run: int
+) -> list[str]:
     return [
         f"order={order}&again={again}",
         f"tail={tail}&again={again}",
         f"next={after}&again={again}&just={just}",
+        f"ahead={ahead}&run={run}",
+        f"ahead={ahead}&next={after}",
+        f"next={after}&run={run}",
     ]
 
 
-def _fits(now: int, ever: int, again: bool, fu: bool) -> list[str]:
+def _about(  # noqa: PLR0917 - the fields of a key
+    now: int, ever: int, model: int, title: int, said: int, order: int, again: bool, fu: bool
+) -> list[str]:
     return [
         f"now={now}&ever={ever}",
         f"now={now}&again={again}&fu={fu}",
         f"ever={ever}&again={again}&fu={fu}",
-    ]
-
-
-def _said(title: int, said: int, order: int, again: bool, fu: bool) -> list[str]:
-    return [
+        f"fitm={model}&fu={fu}",
         f"title={title}&again={again}",
         f"title={title}&said={said}&fu={fu}",
         f"said={said}&order={order}",
     ]
 
 
-def _made(joined: int, used: int, of: int, only: bool) -> list[str]:
-    return [f"joined={joined}&of={of}", f"used={used}&of={of}", f"only={only}"]
+def _made(  # noqa: PLR0917 - the fields of a key
+    fresh: int, total: int, last: str, joined: int, used: int, of: int, only: bool
+) -> list[str]:
+    return [
+        f"fresh={fresh}&of={total}",
+        f"fresh={fresh}&e1={last}",
+        f"joined={joined}&of={of}",
+        f"used={used}&of={of}",
+        f"only={only}",
+    ]
 
 
 def _ago(ago: int, fu: bool, begun: bool, parallel: bool, again: int) -> list[str]:
     return [f"ago={ago}&fu={fu}", f"begun={begun}&fu={fu}", f"parallel={parallel}&again={again}"]
-
-
-def _walk(ahead: int, after: bool, run: int) -> list[str]:
-    return [f"ahead={ahead}&run={run}", f"ahead={ahead}&next={after}", f"next={after}&run={run}"]
 
 
 _SPELLED: dict[str, Callable[..., list[str]]] = {
@@ -86,20 +107,13 @@ _SPELLED: dict[str, Callable[..., list[str]]] = {
     "other": _other,
     "again": _again,
     "prior": lambda prior, gap: [f"prior={prior}", f"gap={gap}"],
-    "user": _user,
-    "all": _all,
-    "ages": lambda newest, oldest: [f"ages={newest}{oldest}"],
+    "heard": _heard,
     "place": _place,
-    "fresh": lambda fresh, of, last: [f"fresh={fresh}&of={of}", f"fresh={fresh}&e1={last}"],
-    "fits": _fits,
-    "fitm": lambda fit, fu: [f"fitm={fit}&fu={fu}"],
-    "said": _said,
+    "about": _about,
     "made": _made,
-    "total": lambda total, again, first: [f"total={total}&again={again}&first={first}"],
     "via": lambda name, path: [f"via={name}<{path}"],
     "turn": lambda turn, of, back, just: [f"turn={turn}&of={of}", f"turnback={back}&just={just}"],
     "changed": lambda changed, just: [f"changed={changed}&just={just}"],
-    "ago": _ago,
-    "walk": _walk,
     "alike": lambda alike, empty, again: [f"alike={alike}&empty={empty}&again={again}"],
+    "ago": _ago,
 }

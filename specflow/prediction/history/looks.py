@@ -4,31 +4,48 @@ from __future__ import annotations
 
 from specflow.prediction.history.dialogue import Dialogue
 from specflow.prediction.history.remembered import Look
+from specflow.prediction.history.seen import Record
 
 NOTHING: frozenset[str] = frozenset()
 
 
 def look(dialogue: Dialogue, value: str) -> Look:
     """What the texts say of the value now."""
-    sight = dialogue.known.get(value)
+    sight, known = dialogue.known.get(value), dialogue.looks.get(value)
     times = sight.times if sight is not None else 0
-    known = dialogue.looks.get(value)
-    if known is not None and known.times == times:
+    if known is not None and known.times == times and known.spoken == dialogue.spoken:
         return known
     low = value.lower()
     user = value in dialogue.user_values or low in dialogue.user_text
     words, title = NOTHING, NOTHING
     if sight is not None and sight.records:
-        heard = dialogue.heard_words
         for record in sight.records[-3:]:
-            words |= heard & record.words
+            words |= _heard(dialogue, record)
             title = record.title or title
     found = dialogue.looks[value] = Look(
         times=times,
+        spoken=dialogue.spoken,
+        users=dialogue.users,
         user=user,
-        everywhere=user or value in dialogue.all_user_values or low in dialogue.all_user_text,
+        everywhere=user or _everywhere(dialogue, value, low, known),
         model=value in dialogue.model_values or low in dialogue.model_text,
         words=words,
         title=title,
     )
     return found
+
+
+def _everywhere(dialogue: Dialogue, value: str, low: str, known: Look | None) -> bool:
+    """Whether the user ever said the value; what was known before the last message still holds."""
+    if known is not None and (known.everywhere or known.users >= dialogue.users - 1):
+        return known.everywhere
+    return value in dialogue.all_user_values or low in dialogue.all_user_text
+
+
+def _heard(dialogue: Dialogue, record: Record) -> frozenset[str]:
+    """The words of a record that somebody said."""
+    known = dialogue.heard.get(id(record))
+    if known is None:
+        # The record is kept as well: no other may get its identity meanwhile.
+        known = dialogue.heard[id(record)] = record, dialogue.heard_words & record.words
+    return known[1]

@@ -20,7 +20,7 @@ from specflow.prediction.history.chooser import Options, Worthy, options, softma
 from specflow.prediction.history.dialogue import Args, Dialogue
 from specflow.prediction.history.scopes import scopes_of
 from specflow.prediction.history.tables import Tables
-from specflow.prediction.history.weights import Weights
+from specflow.prediction.history.weights import Compiled, Weights
 from specflow.prediction.triggers import Triggers
 from specflow.prediction.words import name_words, stem
 
@@ -100,18 +100,18 @@ class Patterns:
         sharpness = self.sharpness.get(kit_of(tools)) or self.sharpness.get("") or 1.0
         compiled = self.weights.compile(found)
         scores = [score / sharpness for score in self.weights.scores(compiled, situation)]
-        return Considered(found, softmax(scores), names, early)
+        return Considered(found, compiled, softmax(scores), names, early)
 
     def learn(self, dialogue: Dialogue, considered: Considered, tool: str, args: Args | None) -> None:
         """The model did this, in the situation that was considered and has not changed since."""
-        found = considered.options
+        found, compiled = considered.options, considered.compiled
         right = found.place_of(tool, args)
         if tool in found.skipped:
             # Its calls were not looked at: now they are.
             found = options(self.tables, dialogue, considered.tools, considered.early)
-            right = found.place_of(tool, args)
+            right, compiled = found.place_of(tool, args), self.weights.compile(found)
         if right >= 0:
-            self.weights.learn(self.weights.compile(found), right)
+            self.weights.learn(compiled, right)
         self.tables.learn(dialogue, tool, args or ())
 
     def adapt(self, tools: ToolRegistry) -> None:
@@ -211,15 +211,21 @@ class Considered:
     """The options at one moment, with their probabilities."""
 
     options: Options
+    compiled: Compiled
     probabilities: list[float]
     tools: list[str]
     early: Callable[[str], bool]
 
     def chances(self) -> list[Chance]:
         """The calls that could be proposed, the likeliest first."""
-        named = zip(self.options.names, self.options.args, self.probabilities, strict=True)
-        found = [Chance(name, args, probability) for name, args, probability in named if args is not None]
-        return sorted(found, key=lambda one: -one.probability)
+        return list(self.likely())
+
+    def likely(self) -> Iterator[Chance]:
+        """The same, one by one."""
+        names, calls, probabilities = self.options.names, self.options.args, self.probabilities
+        found = [(at, args) for at, args in enumerate(calls) if args is not None]
+        for at, args in sorted(found, key=lambda one: -probabilities[one[0]]):
+            yield Chance(names[at], args, probabilities[at])
 
 
 def write_whole(path: str | Path, text: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
+from operator import attrgetter, itemgetter
 
 from specflow.prediction.dates import iso_date
 from specflow.prediction.history.dialogue import Args, Dialogue
@@ -28,6 +30,8 @@ AGAIN = 0.3
 """What a call that was made before is worth beside new ones."""
 
 WIDE, NARROW = 14, 6
+
+_FIRST, _SECOND, _PRIOR = itemgetter(0), itemgetter(1), attrgetter("prior")
 
 
 @dataclass(slots=True)
@@ -54,13 +58,13 @@ def pool(tables: Tables, dialogue: Dialogue, tool: str, *, most: int = MOST) -> 
             found[()] = Pooled((), share, ())
             continue
         _of_form(tables, dialogue, tool, form, share, found)
-    ordered = sorted(found.values(), key=lambda one: -one.prior)
+    ordered = sorted(found.values(), key=_PRIOR, reverse=True)
     if len(ordered) <= most:
         return ordered
     # Priors of joined and of single values are not of one kind: neither may crowd the other out.
     joined = [one for one in ordered if one.joined][: 2 * most // 3]
     single = [one for one in ordered if not one.joined][: most - len(joined)]
-    return sorted((*joined, *single), key=lambda one: -one.prior)
+    return sorted((*joined, *single), key=_PRIOR, reverse=True)
 
 
 def _keep(found: dict[Args, Pooled], one: Pooled) -> None:
@@ -84,49 +88,39 @@ def _of_form(  # noqa: PLR0917 - one caller, which names them alike
     by_name = {name: values(tables, dialogue, tool, name, NARROW) for name in form}
     _joined(tables, dialogue, tool, form, share, by_name, found)
     if all(by_name.values()):
-        for prior, args, paths in _combined([(LOOSE, {}, {})], form, by_name, BEAM):
-            _keep(found, _pooled(args, share * prior, paths, 0))
+        for prior, chosen, paths in _combined(form, by_name, BEAM, LOOSE):
+            args = tuple(zip(form, chosen, strict=True))
+            _keep(found, Pooled(args, share * prior, paths))
     _copied(dialogue, tool, form, by_name, found)
 
 
 Choice = tuple[str, float, str]
 """A value, its prior, and its path."""
 
-Partial = tuple[float, dict[str, str], dict[str, str]]
-"""A call with some of its arguments: its prior, values by parameter, paths by parameter."""
-
-
-def _pooled(args: dict[str, str], prior: float, paths: dict[str, str], joined: int) -> Pooled:
-    names = sorted(args)
-    return Pooled(
-        tuple((name, args[name]) for name in names),
-        prior,
-        tuple(paths[n] for n in names),
-        joined,
-    )
+Partial = tuple[float, tuple[str, ...], tuple[str, ...]]
+"""Some arguments of a call: their prior, their values and their paths."""
 
 
 def _combined(
-    begun: list[Partial],
-    names: tuple[str, ...],
-    by_name: dict[str, list[Choice]],
-    beam: int,
+    names: Sequence[str], by_name: dict[str, list[Choice]], beam: int, prior: float
 ) -> list[Partial]:
+    """The best values together for the parameters of these names, in their order."""
+    found: list[Partial] = [(prior, (), ())]
     for name in names:
         choices = by_name[name]
-        # The dictionaries are made for those alone that stay.
+        # The tuples are made for those alone that stay.
         grown = [
             (prior * choice[1], at, choice)
-            for at, (prior, args, _) in enumerate(begun)
+            for at, (prior, chosen, _) in enumerate(found)
             for choice in choices
-            if choice[0] not in args.values() or len(choice[0]) < 2
+            if choice[0] not in chosen or len(choice[0]) < 2
         ]
-        grown.sort(key=lambda one: -one[0])
-        begun = [
-            (prior, {**begun[at][1], name: value}, {**begun[at][2], name: path})
+        grown.sort(key=_FIRST, reverse=True)
+        found = [
+            (prior, (*found[at][1], value), (*found[at][2], path))
             for prior, at, (value, _, path) in grown[:beam]
         ]
-    return begun
+    return found
 
 
 def _joined(  # noqa: PLR0917 - one caller, which names them alike
@@ -185,24 +179,29 @@ def _part(  # noqa: PLR0917 - one caller, which names them alike
     rows: Rows,
 ) -> tuple[list[Pooled], float]:
     """The best calls with further arguments beside those of a record; and about how many of all are new."""
-    made, fresh, best = [], 0, rows.ordered[:PART]
+    made: list[tuple[float, Args, tuple[str, ...], int]] = []
+    fresh, best = 0, rows.ordered[:PART]
     few = {name: by_name[name][:3] for name in missing}
-    place = {name: at for at, name in enumerate(filled)}
-    for more, rest, paths in _combined([(1.0, {}, filled)], missing, few, 3):
-        where = tuple([paths[name] for name in form])
-        pairs = [((name, rest[name]), 0) if name in rest else (None, place[name]) for name in form]
-        taken = set(rest.values())
+    for more, chosen, paths in _combined(missing, few, 3, 1.0):
+        others, ways = dict(zip(missing, chosen, strict=True)), dict(zip(missing, paths, strict=True))
+        taken = set(chosen)
+        if len(taken) < len(chosen):
+            continue
+        pairs = [(name, others[name]) if name in others else None for name in form]
+        where = tuple([filled.get(name) or ways[name] for name in form])
         for row in best:
             # No two arguments of one value: neither those of a record have one, nor the others.
-            if len(taken) < len(rest) or any(value in taken for _, value in row.args):
-                continue
-            whole = tuple([pair or row.args[at] for pair, at in pairs])
-            again = (tool, whole) in dialogue.made
-            fresh += not again
-            prior = row.said * more
-            made.append(Pooled(whole, prior * AGAIN if again else prior, where, len(filled), row.turn))
-    made.sort(key=lambda one: -one.prior)
-    return made[:PART], len(rows.ordered) / len(best) * fresh
+            if taken.isdisjoint(row.values):
+                its = iter(row.args)
+                whole = tuple([pair or next(its) for pair in pairs])
+                again = (tool, whole) in dialogue.made
+                fresh += not again
+                prior = row.said * more
+                made.append((prior * AGAIN if again else prior, whole, where, row.turn))
+    made.sort(key=_FIRST, reverse=True)
+    many = len(filled)
+    found = [Pooled(whole, prior, where, many, turn) for prior, whole, where, turn in made[:PART]]
+    return found, len(rows.ordered) / len(best) * fresh
 
 
 def _copied(
@@ -214,34 +213,34 @@ def _copied(
 ) -> None:
     """The arguments of another tool that takes the same; the tool's own last ones with one changed."""
     for other, calls in dialogue.calls.items():
+        copied = (f"copy:{other}",) * len(form)
         for args in calls[-3:]:
-            if tuple(name for name, _ in args) != form:
+            if len(args) != len(form) or tuple([name for name, _ in args]) != form:
                 continue
             if other != tool:
-                _keep(found, Pooled(args, 0.3, (f"copy:{other}",) * len(args), len(args)))
+                _keep(found, Pooled(args, 0.3, copied, len(args)))
                 continue
             for at, (name, old) in enumerate(args):
+                before, after = args[:at], args[at + 1 :]
                 for value, prior, path in (*by_name[name][:5], *_days(old)):
-                    if value != old:
-                        changed = (*args[:at], (name, value), *args[at + 1 :])
-                        paths = tuple(path if n == name else f"copy:{tool}" for n, _ in args)
-                        if changed not in found:
-                            found[changed] = Pooled(changed, prior * 0.3 * LOOSE, paths, 0)
+                    changed = (*before, (name, value), *after)
+                    if value != old and changed not in found:
+                        paths = (*copied[:at], path, *copied[at + 1 :])
+                        found[changed] = Pooled(changed, prior * 0.3 * LOOSE, paths)
 
 
-def _days(old: str) -> Iterator[Choice]:
+@lru_cache(maxsize=64)
+def _days(old: str) -> tuple[Choice, ...]:
     """The days before and after, of a date."""
-    if iso_date(old):
-        day = datetime.date.fromisoformat(old)
-        for more in (1, -1):
-            try:
-                yield (
-                    (day + datetime.timedelta(days=more)).isoformat(),
-                    0.1,
-                    f"copy:{more:+d}d",
-                )
-            except OverflowError:
-                return
+    if not iso_date(old):
+        return ()
+    day, found = datetime.date.fromisoformat(old), []
+    for more in (1, -1):
+        try:
+            found.append(((day + datetime.timedelta(days=more)).isoformat(), 0.1, f"copy:{more:+d}d"))
+        except OverflowError:
+            break
+    return tuple(found)
 
 
 def values(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: int) -> list[Choice]:
@@ -255,7 +254,7 @@ def values(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: 
             continue
         newest = list(place.items())[-NEWEST:]
         crowd = len(newest) > WIDE
-        fresh = sum(value not in used for value, _ in newest) if used else len(newest)
+        fresh = sum([value not in used for value, _ in newest]) if used else len(newest)
         share = weight / math.sqrt(fresh or 1)
         again = share if path.startswith("arg:") else AGAIN * share
         for value, at in newest:
@@ -268,8 +267,7 @@ def values(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: 
     found = []
     for value, (prior, path) in best.items():
         seen = look(dialogue, value)
-        found.append(
-            (value, prior * (2.0 if seen.user else 1.5 if seen.model or seen.everywhere else 1.0), path)
-        )
-    found.sort(key=lambda one: -one[1])
+        heard = 2.0 if seen.user else 1.5 if seen.everywhere or seen.model else 1.0
+        found.append((value, prior * heard, path))
+    found.sort(key=_SECOND, reverse=True)
     return found[:most]

@@ -106,7 +106,7 @@ class HistoryPredictor:
     def candidates(self, considered: Considered, context: TurnContext) -> list[Candidate]:
         """The likeliest calls that fit their schemas, each with its probability."""
         found: list[Candidate] = []
-        for chance in considered.chances():
+        for chance in considered.likely():
             if chance.probability < LEAST_PROBABILITY or len(found) >= self._breadth:
                 break
             candidate = _candidate(chance, context.tools)

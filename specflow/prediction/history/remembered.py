@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 class Look:
     """Whether the user said a value just now (`user`) or ever (`everywhere`), or the `model` did. `words`
     are those of its records that somebody said, `title` what the record is called. `times` is how often the
-    value had come up by then.
+    value had come up by then, `spoken` how many texts there were and `users` how many of these the user's.
     """
 
     times: int
+    spoken: int
+    users: int
     user: bool
     everywhere: bool
     model: bool
@@ -23,22 +25,27 @@ class Look:
 
 @dataclass(slots=True, eq=False)
 class WordTraits:
-    """Traits of what was said last, and what they are `worth` for each name: by weights of that `version`."""
+    """Traits of what was said last, and what they are `worth` for each name: by weights of that `version`.
+    `numbers` are those that `numbered_by` gave them.
+    """
 
     traits: tuple[str, ...]
+    numbers: Sequence[int] = ()
+    numbered_by: object = None
     version: int = 0
     worth: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Arguments that stood in one record, sorted by name: how many of them the user said just now (and one),
-    and which of the records, counted from the oldest, it is.
+    """Arguments that stood in one record, sorted by name, and their values alone: how many of them the user
+    said just now (and one), and which of the records, counted from the oldest, it is.
     """
 
     said: float
     turn: int
     args: tuple[tuple[str, str], ...]
+    values: tuple[str, ...]
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from specflow.effects.call import digest
-from specflow.prediction.history.situations import Situations, written
+from specflow.prediction.history.situations import Situations, rounded
 
 MOST_SCOPES = 2_000
 """Tenants and users that are known at once; whoever was not heard of for longest is forgotten first."""
@@ -44,7 +44,7 @@ class Scopes:
         for scope in scopes:
             known = self._of.get(scope)
             if known is not None:
-                for name, value in known.scores(traits).items():
+                for name, value in known.scores(known.numbers(traits)).items():
                     scores[name] = scores.get(name, 0.0) + value
 
     def learn(self, scopes: Iterable[str], traits: Iterable[str], pulls: Mapping[str, float]) -> None:
@@ -54,13 +54,13 @@ class Scopes:
             if known is None:
                 known = self._of[scope] = _fresh()
             self._of.move_to_end(scope)
-            known.learn(traits, pulls)
+            known.learn(known.numbers(traits), pulls)
         while len(self._of) > MOST_SCOPES:
             self._of.popitem(last=False)
 
     def as_json(self) -> dict[str, Any]:
         """By scope, what is not zero."""
-        found = {scope: written(one.table, one.ftrl, None) for scope, one in self._of.items()}
+        found = {scope: rounded(one.written()) for scope, one in self._of.items()}
         return {scope: rows for scope, rows in found.items() if rows}
 
     @classmethod

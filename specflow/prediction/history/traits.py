@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect
 from itertools import pairwise
 
 from specflow.prediction.history.dialogue import USER, Dialogue
-from specflow.prediction.history.pool import Pooled
 from specflow.prediction.history.remembered import WordTraits
 from specflow.prediction.history.words import bucket
 
 MOST_WORDS = 60
+
+_STEPS = [0.0, *(math.exp((step - 0.5) / 1.5) for step in range(-8, 20))]
+"""Where each order of magnitude begins."""
 
 
 def small(count: int, most: int = 3) -> int:
@@ -26,7 +28,7 @@ def age_step(steps: int) -> int:
 
 def log_step(probability: float) -> int:
     """Its order of magnitude, in steps of a factor of two."""
-    return max(-9, round(1.5 * math.log(probability))) if probability > 0 else -10
+    return bisect(_STEPS, probability) - 10 if probability > 0 else -10
 
 
 def of_situation(dialogue: Dialogue) -> list[str]:
@@ -78,13 +80,3 @@ def of_words(dialogue: Dialogue) -> WordTraits:
             found += [f"m{bucket(word)}" for word in dialogue.model_said[-MOST_WORDS:]]
         known = dialogue.word_traits[mark] = WordTraits(tuple(dict.fromkeys(found)))
     return known
-
-
-def of_tool(
-    dialogue: Dialogue, tool: str, pooled: Sequence[Pooled], chance: float
-) -> tuple[int, int, bool, int, int]:
-    """What holds for a tool, whatever its arguments: fields of the keys `tool` and `other`."""
-    unused = sum((tool, one.args) not in dialogue.made for one in pooled)
-    just = dialogue.events[-1].rstrip("!") == tool
-    run = small(dialogue.run, 4) if just else 0
-    return log_step(chance), small(dialogue.called[tool], 5), just, small(unused, 4), run

@@ -10,8 +10,9 @@ from typing import Any
 from specflow.prediction.history.chooser import Options, softmax
 from specflow.prediction.history.ftrl import Ftrl
 from specflow.prediction.history.keys import Key, traits_of
+from specflow.prediction.history.remembered import WordTraits
 from specflow.prediction.history.scopes import Scopes
-from specflow.prediction.history.situations import MOST, Situations, written
+from specflow.prediction.history.situations import MOST, Situations, rounded
 
 EVERY = "*"
 """The owner of weights that hold for every tool alike, those never seen before, too."""
@@ -41,11 +42,11 @@ class Block:
 
 @dataclass(slots=True)
 class Compiled:
-    """Options by their weights: `blocks[i]` of option i, and the traits of the situation."""
+    """Options by their weights: `blocks[i]` of option i, and the numbers of the traits of the situation."""
 
     names: list[str]
     blocks: list[list[Block]]
-    situation: Sequence[str]
+    situation: Sequence[int]
     scopes: tuple[str, ...] = ()
     scoped: tuple[str, ...] = ()
 
@@ -81,18 +82,26 @@ class Weights:
         for name, keys in zip(options.names, options.keys, strict=True):
             known = self._blocks.setdefault(name, {})
             rows.append([known.get(key) or self._block(name, key) for key in keys])
-        situation = [*options.situation, *options.words.traits]
-        return Compiled(options.names, rows, situation, options.scopes, options.scoped)
+        numbers = [*self._situations.numbers(options.situation), *self._words(options.words)]
+        return Compiled(options.names, rows, numbers, options.scopes, options.scoped)
 
     def situation(self, options: Options) -> dict[str, float]:
         """The part of each name's score that the situation makes, whatever the call."""
-        found, words = self._situations.scores(options.situation), options.words
+        situations, words = self._situations, options.words
+        found = situations.scores(situations.numbers(options.situation))
         if words.version != self.version:
-            words.version, words.worth = self.version, self._situations.scores(words.traits)
+            words.worth, words.version = situations.scores(self._words(words)), self.version
         for name, value in words.worth.items():
             found[name] = found.get(name, 0.0) + value
         self._scopes.add(found, options.scopes, options.scoped)
         return found
+
+    def _words(self, words: WordTraits) -> Sequence[int]:
+        """The numbers of what was said, which are looked up once."""
+        if words.numbered_by is not self._situations.numbered_by:
+            words.numbers = self._situations.numbers(words.traits)
+            words.numbered_by = self._situations.numbered_by
+        return words.numbers
 
     def scores(self, compiled: Compiled, situation: Mapping[str, float] | None = None) -> list[float]:
         """The score of each option; `situation` as it came out before."""
@@ -101,12 +110,10 @@ class Weights:
             self._scopes.add(situation, compiled.scopes, compiled.scoped)
         value, version, found = self._traits.values.__getitem__, self.version, []
         for name, blocks in zip(compiled.names, compiled.blocks, strict=True):
-            score = situation.get(name, 0.0)
             for block in blocks:
                 if block.version != version:
                     block.version, block.total = version, sum(map(value, block.at))
-                score += block.total
-            found.append(score)
+            found.append(sum([block.total for block in blocks], situation.get(name, 0.0)))
         return found
 
     def learn(self, compiled: Compiled, right: int) -> list[float]:
@@ -158,9 +165,20 @@ class Weights:
         """The weights that are not zero, and how often each has moved. `keeps`: the only paths to name."""
         kept = None if keeps is None else frozenset(keeps)
         return {
-            "traits": written(self._of, self._traits, kept),
-            "situations": written(self._situations.table, self._situations.ftrl, None),
+            "traits": rounded({owner: self._learned(entries, kept) for owner, entries in self._of.items()}),
+            "situations": rounded(self._situations.written()),
             "scopes": self._scopes.as_json(),
+        }
+
+    def _learned(
+        self, entries: Mapping[str, int], keeps: frozenset[str] | None
+    ) -> dict[str, tuple[float, float]]:
+        """The weights of one owner that are not zero, of those that are kept."""
+        values, squares = self._traits.values, self._traits.squares
+        return {
+            trait: (values[at], squares[at])
+            for trait, at in entries.items()
+            if values[at] and (keeps is None or not trait.startswith("via=") or path_of(trait) in keeps)
         }
 
     @classmethod
@@ -179,3 +197,8 @@ class Weights:
         made._situations.read(data["situations"])
         made._scopes = Scopes.from_json(data.get("scopes", {}))
         return made
+
+
+def path_of(trait: str) -> str:
+    """The path in a trait `via=parameter<path`."""
+    return trait.partition("<")[2]

@@ -79,7 +79,9 @@ def test_what_another_tool_was_just_asked_is_told_apart(result: str, empty: bool
     search = PastCall(tool="search", args=status(1).args, result=result)
     dialogue = told(3, search)
     pooled = pool(tables, dialogue, "get_status")
-    traits = dict(zip([one.args for one in pooled], of_calls(dialogue, "get_status", pooled), strict=True))
+    fresh = [True] * len(pooled)
+    found = of_calls(dialogue, "get_status", pooled, fresh)
+    traits = dict(zip([one.args for one in pooled], found, strict=True))
     alike = {args for args, keys in traits.items() if ("alike", True, empty, False) in keys}
     assert alike == {args_of(status(1).args)}
     assert all(("alike", False, empty, False) in keys for args, keys in traits.items() if args not in alike)

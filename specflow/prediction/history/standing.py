@@ -1,0 +1,121 @@
+"""Where the arguments of a call stand: in the texts, in time, among the values of their paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from specflow.prediction.history.dialogue import Dialogue
+from specflow.prediction.history.looks import NOTHING, look
+from specflow.prediction.history.pool import Pooled
+
+NEVER = 99
+
+
+class Part(NamedTuple):
+    """Where an argument stands, or several: how many of them the user or the model said, how many messages
+    ago they came up, their places among the unused values of their paths; and what they are about.
+    """
+
+    user: int
+    everywhere: int
+    model: int
+    used: int
+    newest: int
+    first: int
+    oldest: int
+    place: int
+    tail: int
+    after: bool
+    words: frozenset[str]
+    title: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A path as the source of a parameter: the place of each value that the parameter has not had yet, among
+    these; the values that it has had; and which came up right after the one that it had last.
+    """
+
+    places: Mapping[str, int]
+    used: Mapping[str, int]
+    following: str | None
+
+
+class Standing:
+    """Where the arguments of one tool's calls stand; what calls have in common is looked up once."""
+
+    def __init__(self, dialogue: Dialogue, tool: str) -> None:
+        self._dialogue = dialogue
+        self._tool = tool
+        self._parts: dict[tuple[str, str, str], Part] = {}
+        self._lines: dict[tuple[str, str], _Line] = {}
+
+    def of(self, one: Pooled) -> Part:
+        """The arguments of a call, together."""
+        if len(one.args) == 1:
+            # There is one such call for each value, so that it is looked up once anyway.
+            return self._part(*one.args[0], one.paths[0])
+        parts = []
+        for (name, value), path in zip(one.args, one.paths, strict=True):
+            part = self._parts.get((name, value, path))
+            if part is None:
+                part = self._parts[name, value, path] = self._part(name, value, path)
+            parts.append(part)
+        return _together(parts) if parts else _NOWHERE
+
+    def _part(self, name: str, value: str, path: str) -> Part:
+        dialogue = self._dialogue
+        seen, sight = look(dialogue, value), dialogue.known.get(value)
+        line = self._lines.get((name, path)) or self._line(name, path)
+        newest, oldest, first = NEVER, 0, NEVER
+        if sight is not None:
+            newest = oldest = dialogue.step - sight.last
+            first = dialogue.step - sight.first
+        at = line.places.get(value)
+        place, tail = (0, 0) if at is None else (at, len(line.places) - 1 - at)
+        return Part(
+            seen.user,
+            seen.everywhere,
+            seen.model,
+            value in line.used,
+            newest,
+            first,
+            oldest,
+            place,
+            tail,
+            line.following == value,
+            seen.words,
+            seen.title,
+        )
+
+    def _line(self, name: str, path: str) -> _Line:
+        used = self._dialogue.used.get((self._tool, name), {})
+        place = self._dialogue.at.get(path, {})
+        following = None
+        if used and next(reversed(used)) in place:
+            values = iter(place)
+            # Goes on behind the last one.
+            following = next(values, None) if next(reversed(used)) in values else None
+        places = {value: at for at, value in enumerate(value for value in place if value not in used)}
+        made = self._lines[name, path] = _Line(places, used, following)
+        return made
+
+
+_NOWHERE = Part(0, 0, 0, 0, NEVER, NEVER, 0, 0, 0, False, NOTHING, NOTHING)
+
+
+def _together(parts: Sequence[Part]) -> Part:
+    """Where several arguments stand."""
+    user, everywhere, model, used, newest, first, oldest, place, tail, after, words, title = parts[0]
+    for part in parts[1:]:
+        user += part.user
+        everywhere += part.everywhere
+        model += part.model
+        used += part.used
+        newest, first = min(newest, part.newest), min(first, part.first)
+        oldest, place, tail = max(oldest, part.oldest), max(place, part.place), max(tail, part.tail)
+        after |= part.after
+        words, title = words | part.words, part.title or title
+    return Part(user, everywhere, model, used, newest, first, oldest, place, tail, after, words, title)
