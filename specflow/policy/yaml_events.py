@@ -101,6 +101,9 @@ def parse(text: str, file: str, *, python: bool = False) -> Parsed:
     except (yaml.YAMLError, UnicodeError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "not readable as YAML"
+        if "nesting depth" in problem and not python:
+            # libyaml reads ahead, and newer ones end there: the other parser is stopped where it is too deep.
+            return parse(text, file, python=True)
         hint = ": indent with spaces" if "tab" in problem or "\\t" in problem else ""
         reader.note(
             mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, "yaml", f"not YAML: {problem}{hint}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -212,6 +213,23 @@ def test_both_parsers_agree_and_the_slow_one_is_used_when_libyaml_is_missing(
     again = parse(text, "f")
     assert (again.data, again.spot) == (fast.data, fast.spot)
     assert parse("[" * 50_000, "f").findings[0].code == "too_deep"
+
+
+def test_a_parser_that_gives_up_before_it_is_too_deep_is_not_the_last_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As libyaml does from PyYAML 6.0.4 on: it reads ahead, and says only that it is too deep for itself."""
+
+    class GivesUp:
+        def __init__(self, _text: str) -> None:
+            pass
+
+        def get_event(self) -> object:
+            raise yaml.scanner.ScannerError(problem="exceeded maximum nesting depth")
+
+    monkeypatch.setattr(yaml_events, "_c_parser", lambda: GivesUp)
+    (finding,) = parse("[" * 50_000, "f").findings
+    assert (finding.code, finding.line, finding.column) == ("too_deep", 1, 33)
 
 
 @given(st.text(max_size=80))
