@@ -115,6 +115,12 @@ def _long_figures(predictors: Mapping[str, Row]) -> Iterator[str]:
             f"at precision {every['precision']:.1f}, calibration error {every['ece']:.3f}"
             f"{_between(every['ece_interval'])} (n={every['n']})"
         )
+        if took := row.get("milliseconds"):
+            shortest, longest = took["messages"]
+            yield (
+                f"  time to foresee after {shortest} to {longest} messages: median {took['median']:.2f} ms, "
+                f"p95 {took['p95']:.2f} ms (n={took['n']})"
+            )
         for kind, what in LOST.items():
             entries = row["lost"][kind]
             if entries:

@@ -51,7 +51,10 @@ def score_run(
 
     async def ask() -> dict[str, list[list[Candidate]]]:
         return {
-            predictor.name: [await proposals(predictor, step, registry) for step in steps]
+            predictor.name: [
+                await proposals(predictor, step, registry, one.scores.of[predictor.name].took)
+                for step in steps
+            ]
             for predictor in predictors
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import thread_time
 
 from specflow.effects.call import Call
 from specflow.effects.registry import ToolRegistry
@@ -12,6 +13,7 @@ from specflow.prediction.candidate import Candidate, checked
 from specflow.prediction.history.seen import text_of
 from specflow.prediction.predictor import AnyPredictor, Foresees, Predictor, TurnContext
 from specflow.replay.steps import Step
+from specflow.replay.took import Took
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +85,19 @@ def _lost(step: Step, first: Call, ordered: Sequence[Candidate]) -> tuple[str, .
     return tuple(found)
 
 
-async def proposals(predictor: AnyPredictor, step: Step, registry: ToolRegistry) -> list[Candidate]:
-    """What the predictor proposes in a step, without playing it: it hears the whole of it."""
+async def proposals(
+    predictor: AnyPredictor, step: Step, registry: ToolRegistry, took: list[Took]
+) -> list[Candidate]:
+    """What the predictor proposes in a step, without playing it: it hears the whole of it. Adds to `took` the
+    time until it had said what it foresees.
+    """
     context = TurnContext(tools=registry, history=step.history)
     found: list[Candidate] = []
+    began = thread_time()
     listener = predictor.listen(context) if isinstance(predictor, Predictor) else None
     if isinstance(predictor, Foresees):
         found.extend(await predictor.foresee(context))
+    took.append(Took(len(step.history), 1_000 * (thread_time() - began)))
     if listener is not None:
         for _, chunk in step.pieces:
             heard = map(checked, listener.hear(chunk))

@@ -17,6 +17,7 @@ from specflow.replay.guesses import Guess, guess_of
 from specflow.replay.quality import quality
 from specflow.replay.simulate import Played
 from specflow.replay.steps import Step
+from specflow.replay.took import Took, times
 from specflow.speculation.believe import CERTAIN
 
 Proposed = Mapping[str, Sequence[Sequence[Candidate]]]
@@ -42,12 +43,15 @@ class Score:
     wanted: int = 0
     found: int = 0
     guesses: list[Guess] = field(default_factory=list)
+    took: list[Took] = field(default_factory=list)
 
     def as_row(self, *, whole: bool = False) -> dict[str, Any]:
         """Shares in [0, 1], and n; with `whole` also the figures of `quality`, which take a moment."""
         more = quality(self.guesses) if whole else {}
         if whole:
             more |= {"curve": precision_recall(self.guesses), "reliability": reliability(self.guesses)}
+            took = times(self.took)
+            more |= {"milliseconds": took} if took else {}
         return {
             **more,
             "top1": _share(self.top1, self.n),

@@ -1,22 +1,20 @@
 """How long the history predictor takes: `python tests/prediction/measure_history.py RUNS POLICY`.
 
 Patterns are learned from the runs of every second task; in those of the others, the moments at which a
-conversation has about 30 messages are timed (processor time): what a new message costs, and a prediction.
+conversation has about 30 messages are timed (processor time): what a new message costs, a prediction, and
+learning what the model then did. As in an agent, there is a prediction at every moment, each one is learned
+from, and the next builds on what was worked out before.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from time import process_time
 
 from specflow.policy.load import load
-from specflow.prediction.history.dialogue import Dialogue
-from specflow.prediction.history.lesson import Lesson, train
-from specflow.prediction.history.patterns import Patterns
-from specflow.prediction.predictor import HistoryItem
+from specflow.prediction.history.lesson import train
 from specflow.replay.lessons import early_by, lesson_of
 from specflow.traces.recorded import read_runs
 
@@ -36,38 +34,27 @@ def main(runs: Path, policy: Path) -> None:
         return early.get(name, False)
 
     patterns = train([lesson for lesson in lessons if lesson.task in taught], early=reads)
-    took, heard = [], []
+    took, heard, learned = [], [], []
     for lesson in (lesson for lesson in lessons if lesson.task not in taught):
         dialogue = patterns.dialogue(lesson.tools)
         messages = 0
         for moment in lesson.moments:
             messages += len(moment.new)
-            heard.append(_timed_take(dialogue, moment.new))
+            began = process_time()
+            for item in moment.new:
+                dialogue.take(item)
+            there = process_time()
+            considered = patterns.consider(dialogue, lesson.tools, reads)
+            considered.chances()
+            said = process_time()
+            patterns.learn(dialogue, considered, *moment.first)
             if messages in LENGTHS:
-                took.append(_timed_consider(patterns, dialogue, lesson, reads))
-    took.sort()
-    heard.sort()
-    print(
-        f"{len(took)} predictions at {LENGTHS[0]} to {LENGTHS[-1]} messages: "
-        f"median {median(took):.3f} ms, p95 {took[int(0.95 * len(took))]:.3f} ms; "
-        f"taking in the new messages of a moment: median {median(heard):.3f} ms, "
-        f"p95 {heard[int(0.95 * len(heard))]:.3f} ms"
-    )
-
-
-def _timed_take(dialogue: Dialogue, new: Sequence[HistoryItem]) -> float:
-    began = process_time()
-    for item in new:
-        dialogue.take(item)
-    return 1_000 * (process_time() - began)
-
-
-def _timed_consider(
-    patterns: Patterns, dialogue: Dialogue, lesson: Lesson, reads: Callable[[str], bool]
-) -> float:
-    began = process_time()
-    patterns.consider(dialogue, lesson.tools, reads).chances()
-    return 1_000 * (process_time() - began)
+                heard.append(there - began)
+                took.append(said - there)
+                learned.append(process_time() - said)
+    print(f"{len(took)} moments after {LENGTHS[0]} to {LENGTHS[-1]} messages, median and p95 in ms:")
+    for what, times in (("a prediction", took), ("new messages", heard), ("learning", learned)):
+        print(f"  {what}: {1_000 * median(times):.3f}, {1_000 * sorted(times)[int(0.95 * len(times))]:.3f}")
 
 
 if __name__ == "__main__":
