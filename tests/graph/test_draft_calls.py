@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_core.callbacks import get_usage_metadata_callback
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatResult
@@ -233,6 +234,25 @@ def test_what_is_estimated_counts_the_calls_and_the_tools() -> None:
     foreseen(many, replace(CONTEXT, tools=ToolRegistry([spec("weather"), spec("b"), spec("c")])))
     assert many.spent.estimated_tokens > few.spent.estimated_tokens > 100
     assert many.spent.output_tokens - few.spent.output_tokens == 100
+
+
+def test_what_was_given_up_is_estimated_with_the_tools_that_were_sent() -> None:
+    few, many = (scripted(rome(seconds=9.0), samples=1, seconds=1.0) for _ in range(2))
+    more = ToolRegistry([spec("weather"), replace(spec("trains"), description="x" * 4_000)])
+    foreseen(few, replace(CONTEXT, tools=ToolRegistry([spec("weather")])))
+    foreseen(many, replace(CONTEXT, tools=more))
+    assert few.spent.late == many.spent.late == 1
+    assert many.spent.estimated_tokens - few.spent.estimated_tokens > 1_000
+
+
+def test_nobody_around_is_told_of_its_requests() -> None:
+    """Also where it is asked by somebody else than the runtime, which has shielded it already."""
+    model = ScriptedChatModel(script=in_turn(rome()))
+    with get_usage_metadata_callback() as usage:
+        assert len(foreseen(DraftModel(model, samples=2))) == 1
+        assert usage.usage_metadata == {}
+        on_virtual_time(_run(model.ainvoke("It is told of others.")))
+        assert list(usage.usage_metadata) == ["scripted"]
 
 
 @pytest.mark.parametrize(
