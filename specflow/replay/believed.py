@@ -72,7 +72,7 @@ class Believing:
             guesses.setdefault(key, Guess(tool)).hear(candidate.predictor, candidate.confidence)
         found = [self._believed(kept[key], guess) for key, guess in guesses.items()]
         if guesses:
-            made = {call.fingerprint: call.tool for call in step.calls[:1]}
+            made = {call.fingerprint: call.tool for call in step.calls}
             self.ensemble.learn(guesses, made, self.scene)
         return found
 

@@ -18,13 +18,15 @@ from specflow.replay.took import Took
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """How one step was guessed. `read`: the model's first call was a read; `place`: where it stood among the
-    guesses by confidence, -1 for nowhere. `lost` says why it was not the first of them: `name:TOOL`,
-    `argument:TOOL.PARAMETER` or `nowhere:TOOL.PARAMETER` (a value that the conversation does not hold).
+    """How one step was guessed. `read`: the model's first call was a read; `wanted`: some call of the message
+    was; `place`: where the first one stood among the guesses by confidence, -1 for nowhere. `lost` says why
+    it was not the first of them: `name:TOOL`, `argument:TOOL.PARAMETER` or `nowhere:TOOL.PARAMETER` (a value
+    that the conversation does not hold).
 
     The rest is of the best guess that is a read, since nothing else is started on a guess: its `confidence`
-    (0 where there is none), whether it was the first call (`right`), what its predictor `said` of it, and
-    whether it is likely enough for the precision that is asked for, by its tool (`enough`).
+    (0 where there is none), whether the message asks for that call (`right`) and begins with it (`begins`),
+    what its predictor `said` of it, and whether it is likely enough for the precision that is asked for, by
+    its tool (`enough`).
     """
 
     task: str
@@ -35,6 +37,8 @@ class Guess:
     lost: tuple[str, ...] = ()
     said: float = 0.0
     enough: bool = False
+    begins: bool = False
+    wanted: bool = False
 
 
 def reads(judge: Judge, registry: ToolRegistry, call: Call) -> bool:
@@ -43,10 +47,16 @@ def reads(judge: Judge, registry: ToolRegistry, call: Call) -> bool:
 
 
 def guess_of(
-    step: Step, said: Sequence[Candidate], *, read: bool, task: str, early: Sequence[Candidate] | None = None
+    step: Step,
+    said: Sequence[Candidate],
+    *,
+    read: bool,
+    task: str,
+    early: Sequence[Candidate] | None = None,
+    wanted: bool | None = None,
 ) -> Guess:
     """How good the proposals were; of one call proposed twice the higher confidence counts. `early` are those
-    that are reads; None: all of them.
+    that are reads; None: all of them. `wanted` is whether the message asks for a read; None: as it begins.
     """
     best: dict[str, Candidate] = {}
     for candidate in said:
@@ -62,7 +72,9 @@ def guess_of(
         read=read and first is not None,
         place=place,
         confidence=launched.confidence if launched is not None else 0.0,
-        right=launched is not None and launched.call == first,
+        right=launched is not None and launched.call in step.calls,
+        begins=launched is not None and launched.call == first,
+        wanted=read if wanted is None else wanted,
         lost=_lost(step, first, ordered) if first is not None and read and place != 0 else (),
     )
 

@@ -19,11 +19,12 @@ def quality(guesses: Sequence[Guess]) -> dict[str, Any]:
 
     `reads` is over messages whose first call is a read: `top1` and `top3` say how often that very call was
     the best guess, or among the best three. `every_step` takes, of every answer of the model, replies
-    included, the best guess that is a read (no other is started, so no other is right or wrong): `recall` is
-    the largest share of those reads that is guessed by a threshold of confidence at which `precision` of the
-    guesses are right; `ece` the expected calibration error (10 bins of equal width), `ece_said` that of what
-    the predictor said itself. `by_tool` is what comes of thresholds that nobody chose afterwards: for each
-    tool that which its earlier guesses called for at that `precision`.
+    included, the best guess that is a read (no other is started, so no other is right or wrong). It is right
+    when the message asks for it: `recall` is the largest share of those reads that is guessed by a threshold
+    of confidence at which `precision` of the guesses are right; `recall_first` counts those alone as right
+    with which the message begins; `ece` is the expected calibration error (10 bins of equal width),
+    `ece_said` that of what the predictor said itself. `by_tool` is what comes of thresholds that nobody chose
+    afterwards: for each tool that which its earlier guesses called for at that `precision`.
     """
     first = [guess for guess in guesses if guess.read]
     lost = Counter(reason for guess in first for reason in guess.lost)
@@ -43,6 +44,7 @@ def quality(guesses: Sequence[Guess]) -> dict[str, Any]:
             "threshold": None if threshold is None else round(threshold, 4),
             "recall": round(recall(guesses), 4),
             "recall_interval": interval(guesses, recall),
+            "recall_first": round(recall(strictly(guesses)), 4),
             "ece": round(calibration_error(guesses), 4),
             "ece_interval": interval(guesses, calibration_error),
             "ece_said": round(calibration_error([replace(one, confidence=one.said) for one in guesses]), 4),
@@ -65,6 +67,11 @@ def quality(guesses: Sequence[Guess]) -> dict[str, Any]:
     }
 
 
+def strictly(guesses: Sequence[Guess]) -> Sequence[Guess]:
+    """The same, where those alone are right, and wanted, with which the message begins."""
+    return [replace(one, right=one.begins, wanted=one.read) for one in guesses]
+
+
 def top(guesses: Sequence[Guess], most: int) -> float:
     """The share of guesses with the first call among the best `most`."""
     return sum(0 <= guess.place < most for guess in guesses) / len(guesses) if guesses else 0.0
@@ -79,8 +86,8 @@ def precise(guesses: Sequence[Guess]) -> float:
 
 
 def recalled(guesses: Sequence[Guess]) -> float:
-    """Right guesses among these, over the messages whose first call is a read."""
-    wanted = sum(guess.read for guess in guesses)
+    """Right guesses among these, over the messages that ask for a read."""
+    wanted = sum(guess.wanted for guess in guesses)
     return sum(guess.enough and guess.right for guess in guesses) / wanted if wanted else 0.0
 
 
@@ -90,8 +97,8 @@ def best_threshold(guesses: Sequence[Guess]) -> float | None:
 
 
 def recall(guesses: Sequence[Guess]) -> float:
-    """Right guesses from that confidence on, over the messages whose first call is a read."""
-    wanted = sum(guess.read for guess in guesses)
+    """Right guesses from that confidence on, over the messages that ask for a read."""
+    wanted = sum(guess.wanted for guess in guesses)
     return _best(guesses)[0] / wanted if wanted else 0.0
 
 

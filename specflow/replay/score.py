@@ -77,7 +77,14 @@ class Score:
         read = bool(step.calls) and reads(step.calls[0])
         # What writes waits for the model, however sure a guess is: it is neither a hit nor a misfire.
         early = [one for one in believed if reads(one.candidate.call)]
-        guess = guess_of(step, proposed, read=read, task=task, early=[one.candidate for one in early])
+        guess = guess_of(
+            step,
+            proposed,
+            read=read,
+            task=task,
+            early=[one.candidate for one in early],
+            wanted=any(map(reads, step.calls)),
+        )
         best = max(early, key=lambda one: one.candidate.confidence, default=None)
         if best is not None:
             enough = best.candidate.confidence >= best.enough

@@ -124,7 +124,8 @@ def answers(turn: RecordedTurn) -> tuple[RecordedResult | None, ...]:
 
 
 def _said(turn: RecordedTurn) -> Iterator[HistoryItem]:
-    if turn.content:
+    # As in a running graph: a message of the model is there also where it only calls.
+    if turn.content or turn.role == "assistant":
         yield HistoryItem(role=turn.role, text=turn.content)
     for call, result in zip(turn.calls, answers(turn), strict=True):
         text = result.content if result else ""

@@ -30,7 +30,7 @@ from specflow.replay.variants import Replays
 
 
 def guess(place: int, confidence: float, *, read: bool = True, task: str = "1") -> Guess:
-    return Guess(task, read, place, confidence, place == 0)
+    return Guess(task, read, place, confidence, place == 0, begins=place == 0, wanted=read)
 
 
 def test_recall_at_a_precision_by_hand() -> None:
@@ -202,7 +202,7 @@ def test_what_words_are_worth_is_learned_along_the_stream_and_never_in_the_patte
 
 def test_thresholds_of_each_tool_by_hand() -> None:
     def enough(right: bool, *, enough: bool) -> Guess:
-        return Guess("1", True, 0 if right else 1, 0.9, right, (), 0.8, enough)
+        return Guess("1", True, 0 if right else 1, 0.9, right, (), 0.8, enough, wanted=True)
 
     guesses = [enough(True, enough=True), enough(False, enough=True), enough(True, enough=False)]
     row = quality([*guesses, guess(-1, 0.0)])["every_step"]
@@ -225,7 +225,12 @@ def test_a_guess_of_what_must_wait_is_neither_right_nor_wrong(kit: Any) -> None:
     first, pays, both, reply = one.scores.of["partial_call"].guesses
     assert (first.right, first.confidence > 0.9, first.place) == (True, True, 0)
     assert (pays.right, pays.confidence, pays.place) == (False, 0.0, 0)
-    assert (both.right, both.confidence > 0.9, both.place) == (False, True, 0), "not the first call"
+    assert (both.right, both.begins, both.place) == (True, False, 0), "in the message, and not its first call"
+    assert (both.wanted, both.read) == (True, False)
+    assert quality([first, both])["every_step"]["recall"] == 1.0
+    assert quality([first, both])["every_step"]["recall_first"] == 1.0, (
+        "one of one: that of the first message"
+    )
     assert (reply.right, reply.confidence) == (False, 0.0)
     row = quality([first, pays, reply])["every_step"]
     assert (row["recall"], row["n"]) == (1.0, 3)

@@ -158,11 +158,11 @@ def test_drawn_latencies_have_the_median_that_was_asked_for() -> None:
 
 def test_the_curve_and_the_bins_by_hand() -> None:
     guesses = [
-        *(Guess(str(task), True, 0, 0.92, True) for task in range(3)),
-        Guess("3", True, -1, 0.92, False),
+        *(Guess(str(task), True, 0, 0.92, True, wanted=True) for task in range(3)),
+        Guess("3", True, -1, 0.92, False, wanted=True),
         # The surest guess was the call, but no read: nothing would be started for it.
         Guess("4", False, 0, 0.0, False),
-        Guess("5", True, 0, 0.42, True),
+        Guess("5", True, 0, 0.42, True, wanted=True),
         Guess("6", False, -1, 0.0, False),
     ]
     curve = {point["threshold"]: point for point in precision_recall(guesses)}

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from specflow.prediction.history.chooser import softmax
+from specflow.prediction.history.together import Offered, Together
 from specflow.prediction.history.weights import Compiled, Weights
 
 EPOCHS = 4
@@ -28,7 +29,8 @@ Tell = Callable[[str, int, int], None]
 @dataclass(frozen=True, slots=True)
 class Example:
     """One moment: option `right` was the one, `offers` are those that could be proposed. `kit` names the set
-    of tools, `agent` who spoke for the model.
+    of tools, `agent` who spoke for the model. `more` are further calls of the message, of those in
+    `offered`.
     """
 
     compiled: Compiled
@@ -37,6 +39,8 @@ class Example:
     kit: str
     offers: Sequence[int] = ()
     agent: str = ""
+    more: frozenset[int] = frozenset()
+    offered: Offered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,25 @@ def sharpness_by_kit(unseen: Sequence[Unseen]) -> dict[str, float]:
         for kit in (one.example.kit, ""):
             scored[kit].append((one.scores, one.example.right))
     return {kit: sharpness_of(entries) for kit, entries in scored.items() if len(entries) >= ENOUGH}
+
+
+def likely(one: Unseen, sharpness: Mapping[str, float]) -> list[float]:
+    """The probability of each option to begin the message, as it would have been said."""
+    sharp = sharpness.get(one.example.kit) or sharpness.get("") or 1.0
+    return softmax([score / sharp for score in one.scores])
+
+
+def learn_together(unseen: Sequence[Unseen], sharpness: Mapping[str, float], *, seed: int) -> Together:
+    """Which calls go together, learned from what had not been seen."""
+    made, ordered = Together(), [one for one in unseen if one.example.right in one.example.offers]
+    chance = random.Random(seed)  # noqa: S311 - an order, no secret
+    for _ in range(EPOCHS):
+        chance.shuffle(ordered)
+        for one in ordered:
+            example = one.example
+            if example.offered is not None:
+                made.learn(example.offered, example.right, likely(one, sharpness), example.more)
+    return made
 
 
 def sharpness_of(scored: Sequence[tuple[Sequence[float], int]]) -> float:

@@ -73,6 +73,7 @@ class Dialogue:
         self.run = 0
         self.users = 0
         self.failed = False
+        self.together = self.several = self.single = 0
         self.result_size = 0
         self.user_text = ""
         self.user_values: frozenset[str] = frozenset()
@@ -99,6 +100,8 @@ class Dialogue:
 
     def take(self, item: HistoryItem) -> None:
         """The next message. Costs time by its own length only."""
+        if item.role == "assistant":
+            self._asked()
         if item.call is not None:
             self.step += 1
             self._call(item.call)
@@ -139,6 +142,12 @@ class Dialogue:
         made.found_words = set(self.found_words)
         return made
 
+    def _asked(self) -> None:
+        """A message of the model begins: how many calls the one before had is known."""
+        self.several += self.together > 1
+        self.single += self.together == 1
+        self.together = 0
+
     def _user(self, text: str) -> None:
         self.user_text = text.lower()
         self.user_words = plain_words(text)
@@ -172,6 +181,7 @@ class Dialogue:
         self._event(f"{call.tool}!" if self.failed else call.tool)
         self.run = self.run + 1 if self.rounds[-1] and self.rounds[-1][-1][0] == call.tool else 1
         self.called[call.tool] += 1
+        self.together += 1
         self.since += 1
         self.result_size = len(call.result)
         record = Record(fields={f"arg:{call.tool}.{name}": value for name, value in args})

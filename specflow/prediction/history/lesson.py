@@ -9,12 +9,20 @@ from dataclasses import dataclass
 from specflow.effects.call import Call
 from specflow.effects.registry import ToolRegistry
 from specflow.prediction.dates import iso_date
-from specflow.prediction.history.apart import EPOCHS, Example, Tell, learn_apart, sharpness_by_kit
+from specflow.prediction.history.apart import (
+    EPOCHS,
+    Example,
+    Tell,
+    learn_apart,
+    learn_together,
+    sharpness_by_kit,
+)
 from specflow.prediction.history.chooser import options
 from specflow.prediction.history.confidence import stages_of
 from specflow.prediction.history.dialogue import Args, Dialogue, args_of
 from specflow.prediction.history.patterns import Patterns, cues_of, kit_of
 from specflow.prediction.history.tables import REPLY, Tables
+from specflow.prediction.history.together import offered
 from specflow.prediction.history.weights import Weights
 from specflow.prediction.predictor import HistoryItem
 
@@ -37,6 +45,11 @@ class Moment:
         if not self.calls:
             return REPLY, None
         return self.calls[0].tool, args_of(self.calls[0].args)
+
+    @property
+    def more(self) -> list[tuple[str, Args]]:
+        """Those of its other calls."""
+        return [(call.tool, args_of(call.args)) for call in self.calls[1:]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +126,16 @@ def train(
         known = hashes.setdefault(spec.name, [])
         if spec.schema_hash not in known:
             known.append(spec.schema_hash)
-    stages = stages_of(unseen, sharpness, seed=seed)
-    return Patterns(tables=tables, weights=weights, tools=hashes, sharpness=sharpness, stages=stages)
+    together = learn_together(unseen, sharpness, seed=seed)
+    stages = stages_of(unseen, sharpness, together, seed=seed)
+    return Patterns(
+        tables=tables,
+        weights=weights,
+        tools=hashes,
+        sharpness=sharpness,
+        stages=stages,
+        together=together,
+    )
 
 
 def _examples(  # noqa: PLR0917 - one caller, which names them alike
@@ -139,6 +160,15 @@ def _examples(  # noqa: PLR0917 - one caller, which names them alike
                 right = found.place_of(*moment.first)
                 if right >= 0:
                     offers = [at for at, args in enumerate(found.args) if args is not None]
-                    yield Example(compiled, right, task, kit_of(lesson.tools), offers, lesson.agent)
+                    yield Example(
+                        compiled,
+                        right,
+                        task,
+                        kit_of(lesson.tools),
+                        offers,
+                        lesson.agent,
+                        frozenset(found.place_of(*one) for one in moment.more) & frozenset(offers),
+                        offered(dialogue, found.names, found.args),
+                    )
         if apart:
             tables.include(parts[task])

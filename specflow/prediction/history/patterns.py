@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +17,11 @@ from specflow.effects.registry import ToolRegistry
 from specflow.errors import AuthorError
 from specflow.prediction.calibration.stages import Stages
 from specflow.prediction.history.chooser import Options, Worthy, options, softmax
+from specflow.prediction.history.confidence import BREADTH, LEAST_PROBABILITY, proposed
 from specflow.prediction.history.dialogue import Args, Dialogue
 from specflow.prediction.history.scopes import scopes_of
 from specflow.prediction.history.tables import Tables
+from specflow.prediction.history.together import Offered, Together, offered
 from specflow.prediction.history.weights import Compiled, Weights
 from specflow.prediction.triggers import Triggers
 from specflow.prediction.words import name_words, stem
@@ -44,7 +46,7 @@ class PatternsError(AuthorError):
 
 @dataclass(slots=True)
 class Chance:
-    """A call and the probability that it comes next."""
+    """A call and the probability that the next message asks for it."""
 
     tool: str
     args: Args
@@ -77,6 +79,7 @@ class Patterns:
     sharpness: dict[str, float] = field(default_factory=dict)
     stages: Stages = field(default_factory=Stages)
     triggers: Triggers = field(default_factory=Triggers)
+    together: Together = field(default_factory=Together)
     salt: str = field(default_factory=lambda: token_hex(8))
 
     def dialogue(self, tools: ToolRegistry, agent: str = "", *, tenant: str = "", user: str = "") -> Dialogue:
@@ -100,11 +103,27 @@ class Patterns:
         sharpness = self.sharpness.get(kit_of(tools)) or self.sharpness.get("") or 1.0
         compiled = self.weights.compile(found)
         scores = [score / sharpness for score in self.weights.scores(compiled, situation)]
-        return Considered(found, compiled, softmax(scores), names, early)
+        first = softmax(scores)
+        among = offered(dialogue, found.names, found.args)
+        shares = self.together.shares(among, first)
+        return Considered(found, compiled, first, names, early, among, shares)
 
-    def learn(self, dialogue: Dialogue, considered: Considered, tool: str, args: Args | None) -> None:
-        """The model did this, in the situation that was considered and has not changed since."""
+    def learn(
+        self,
+        dialogue: Dialogue,
+        considered: Considered,
+        tool: str,
+        args: Args | None,
+        more: Iterable[tuple[str, Args]] = (),
+    ) -> None:
+        """The model did this, in the situation that was considered and has not changed since; its message
+        asked for `more` besides.
+        """
         found, compiled = considered.options, considered.compiled
+        begins = found.place_of(tool, args)
+        if begins >= 0:
+            further = frozenset(found.place_of(*one) for one in more)
+            self.together.learn(considered.offered, begins, considered.probabilities, further)
         right = found.place_of(tool, args)
         if tool in found.skipped:
             # Its calls were not looked at: now they are.
@@ -159,6 +178,7 @@ class Patterns:
             "sharpness": dict(sorted(self.sharpness.items())),
             "stages": self.stages.as_json(),
             "tables": tables,
+            "together": self.together.as_json(),
             "triggers": self.triggers.as_json(),
             "weights": self.weights.as_json(tables["paths"]),
         }
@@ -199,6 +219,7 @@ class Patterns:
                 sharpness={str(kit): float(value) for kit, value in data["sharpness"].items()},
                 stages=Stages.from_json(data.get("stages", ())),
                 triggers=Triggers.from_json(data.get("triggers", {})),
+                together=Together.from_json(data.get("together", {})),
                 tools={str(name): [str(one) for one in hashes] for name, hashes in data["tools"].items()},
                 **({"salt": str(data["salt"])} if "salt" in data else {}),
             )
@@ -208,24 +229,32 @@ class Patterns:
 
 @dataclass(slots=True)
 class Considered:
-    """The options at one moment, with their probabilities."""
+    """The options at one moment: the `probabilities` of each to be what the message begins with, and
+    `shares`, those of each to be in it.
+    """
 
     options: Options
     compiled: Compiled
     probabilities: list[float]
     tools: list[str]
     early: Callable[[str], bool]
+    offered: Offered
+    shares: list[float]
+
+    def chance(self, at: int) -> Chance:
+        """Option `at`, as far as it is a call."""
+        return Chance(self.options.names[at], self.options.args[at] or (), self.shares[at])
+
+    def proposed(self, breadth: int, fits: Callable[[int], bool] = lambda _at: True) -> list[int]:
+        """The options that are worth a proposal, the likeliest first: of those that fit, `breadth` that may
+        begin the message, and what goes with them.
+        """
+        offers = [at for at, one in enumerate(self.options.args) if one is not None]
+        return proposed(offers, self.probabilities, self.shares, breadth, fits)
 
     def chances(self) -> list[Chance]:
-        """The calls that could be proposed, the likeliest first."""
-        return list(self.likely())
-
-    def likely(self) -> Iterator[Chance]:
-        """The same, one by one."""
-        names, calls, probabilities = self.options.names, self.options.args, self.probabilities
-        found = [(at, args) for at, args in enumerate(calls) if args is not None]
-        for at, args in sorted(found, key=lambda one: -probabilities[one[0]]):
-            yield Chance(names[at], args, probabilities[at])
+        """The calls that are worth a proposal, whether they fit their schemas or not."""
+        return [self.chance(at) for at in self.proposed(BREADTH)]
 
 
 def write_whole(path: str | Path, text: str) -> None:

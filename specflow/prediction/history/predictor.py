@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from specflow.effects.kind import EffectClass
 from specflow.effects.registry import ToolRegistry
@@ -15,7 +16,7 @@ from specflow.prediction.candidate import Candidate, Proposal
 from specflow.prediction.chunk import Chunk
 from specflow.prediction.fit import fitting_call
 from specflow.prediction.history.cold import ColdStart
-from specflow.prediction.history.confidence import BREADTH, LEAST_PROBABILITY, NAME
+from specflow.prediction.history.confidence import BREADTH, NAME
 from specflow.prediction.history.dialogue import Args, Dialogue, args_of
 from specflow.prediction.history.patterns import (
     Chance,
@@ -105,14 +106,14 @@ class HistoryPredictor:
 
     def candidates(self, considered: Considered, context: TurnContext) -> list[Candidate]:
         """The likeliest calls that fit their schemas, each with its probability."""
-        found: list[Candidate] = []
-        for chance in considered.likely():
-            if chance.probability < LEAST_PROBABILITY or len(found) >= self._breadth:
-                break
-            candidate = _candidate(chance, context.tools)
-            if candidate is not None:
-                found.append(candidate)
-        return found
+        made: dict[int, Candidate | None] = {}
+
+        def fits(at: int) -> bool:
+            made[at] = _candidate(considered.chance(at), context.tools)
+            return made[at] is not None
+
+        said = map(made.get, considered.proposed(self._breadth, fits))
+        return [candidate for candidate in said if candidate is not None]
 
     def _follow(self, context: TurnContext) -> None:
         prints = _fingerprints(context)
@@ -134,7 +135,7 @@ class HistoryPredictor:
     def _learn(self, heard: _Heard, new: Sequence[HistoryItem]) -> None:
         done = _done(new)
         if self._online and heard.considered is not None and done is not None:
-            self.patterns.learn(heard.dialogue, heard.considered, *done)
+            self.patterns.learn(heard.dialogue, heard.considered, done.tool, done.args, done.more)
 
     def _known(self, prints: Sequence[int], shorter: int) -> int | None:
         """How many messages of the conversation, less than `shorter`, are in mind."""
@@ -188,6 +189,14 @@ def reading(tools: ToolRegistry) -> dict[str, bool]:
     }
 
 
+class _Done(NamedTuple):
+    """The first call of a message, or the reply; and its further calls."""
+
+    tool: str
+    args: Args | None
+    more: Sequence[tuple[str, Args]] = ()
+
+
 class Deaf:
     """The ear of a predictor that has nothing to hear in a turn."""
 
@@ -196,14 +205,17 @@ class Deaf:
         return ()
 
 
-def _done(new: Sequence[HistoryItem]) -> tuple[str, Args | None] | None:
-    """What the model did first: its first call, or the reply; None where that cannot be told."""
+def _done(new: Sequence[HistoryItem]) -> _Done | None:
+    """What the model did next: the calls of one message, or the reply; None where that cannot be told."""
+    calls: list[tuple[str, Args]] = []
     for item in new:
         if item.call is not None:
-            return item.call.tool, args_of(item.call.args)
-        if item.role == "user":
-            return REPLY, None
-    return None
+            calls.append((item.call.tool, args_of(item.call.args)))
+        elif calls:
+            break
+        elif item.role == "user":
+            return _Done(REPLY, None)
+    return _Done(*calls[0], calls[1:]) if calls else None
 
 
 def _candidate(chance: Chance, tools: ToolRegistry) -> Candidate | None:
