@@ -228,9 +228,7 @@ def test_a_guess_of_what_must_wait_is_neither_right_nor_wrong(kit: Any) -> None:
     assert (both.right, both.begins, both.place) == (True, False, 0), "in the message, and not its first call"
     assert (both.wanted, both.read) == (True, False)
     assert quality([first, both])["every_step"]["recall"] == 1.0
-    assert quality([first, both])["every_step"]["recall_first"] == 1.0, (
-        "one of one: that of the first message"
-    )
+    assert quality([first, both])["every_step"]["recall_first"] == 0.0, "one of two guesses is not .8 of them"
     assert (reply.right, reply.confidence) == (False, 0.0)
     row = quality([first, pays, reply])["every_step"]
     assert (row["recall"], row["n"]) == (1.0, 3)

@@ -17,7 +17,7 @@ from specflow.effects.registry import ToolRegistry
 from specflow.errors import AuthorError
 from specflow.prediction.calibration.stages import Stages
 from specflow.prediction.history.chooser import Options, Worthy, options, softmax
-from specflow.prediction.history.confidence import BREADTH, LEAST_PROBABILITY, proposed
+from specflow.prediction.history.confidence import BREADTH, proposed
 from specflow.prediction.history.dialogue import Args, Dialogue
 from specflow.prediction.history.scopes import scopes_of
 from specflow.prediction.history.tables import Tables

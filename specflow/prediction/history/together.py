@@ -11,8 +11,10 @@ conversation, ask for several things at once.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from specflow.prediction.history.dialogue import Args, Dialogue
@@ -37,12 +39,14 @@ SILENT = 0.02
 @dataclass(frozen=True, slots=True)
 class Offered:
     """The options of one moment, in their order: tools and arguments (None: no call that could be proposed);
-    which of the calls were `made` before, by their places; and what holds for all of them.
+    which of the calls were `made` before, and those of each tool, by their places; what came last, and what
+    holds for all of them.
     """
 
     names: Sequence[str]
     args: Sequence[Args | None]
     made: frozenset[int]
+    of: Mapping[str, Sequence[int]]
     last: str
     here: tuple[str, ...]
 
@@ -54,20 +58,13 @@ def offered(dialogue: Dialogue, names: Sequence[str], args: Sequence[Args | None
         f"several={small(dialogue.several)}&single={small(dialogue.single)}",
         f"agent={dialogue.agent}",
     )
-    pairs = enumerate(zip(names, args, strict=True))
-    made = frozenset(at for at, (name, one) in pairs if one is not None and (name, one) in dialogue.made)
-    return Offered(names, args, made, dialogue.events[-1], here)
-
-
-@dataclass(frozen=True, slots=True)
-class Companion:
-    """The option at `place`, beside the one that begins the message: what speaks for it, and `how` the two
-    are alike (`kin`: the same tool with one argument changed; `same` tool; `other`).
-    """
-
-    place: int
-    how: str
-    traits: tuple[str, ...]
+    made, of = set(), defaultdict(list)
+    for at, (name, one) in enumerate(zip(names, args, strict=True)):
+        if one is not None:
+            of[name].append(at)
+            if (name, one) in dialogue.made:
+                made.add(at)
+    return Offered(names, args, frozenset(made), of, dialogue.events[-1], here)
 
 
 @dataclass(slots=True, eq=False)
@@ -79,10 +76,16 @@ class Together:
 
     def shares(self, offered: Offered, first: Sequence[float]) -> list[float]:
         """The probability of each option to be in the message, by that of each to begin it."""
-        found = list(first)
-        for begins in _firsts(offered, first):
-            for at, traits in _looked_at(companions(offered, begins), begins, first):
-                likely = self._likely(traits)
+        found, ordered = list(first), _ordered(offered, first)
+        for begins in ordered[:MOST_FIRST]:
+            if first[begins] < LEAST_FIRST:
+                break
+            scores: dict[tuple[str, ...], float] = {}
+            for at, traits, odds in _beside(offered, begins, first, ordered):
+                score = scores.get(traits)
+                if score is None:
+                    score = scores[traits] = self._score(traits)
+                likely = _share(score + self._score((odds,)))
                 if likely >= SILENT:
                     found[at] += first[begins] * likely
         return [min(1.0, share) for share in found]
@@ -93,14 +96,14 @@ class Together:
         """
         if offered.args[begins] is None:
             return
-        for at, traits in _looked_at(companions(offered, begins), begins, first):
-            pull = self._likely(traits) - (at in more)
-            self._ftrl.step({self._index(trait): pull for trait in traits})
+        for at, traits, odds in _beside(offered, begins, first, _ordered(offered, first)):
+            every = (*traits, odds)
+            pull = _share(self._score(every)) - (at in more)
+            self._ftrl.step({self._index(trait): pull for trait in every})
 
-    def _likely(self, traits: Iterable[str]) -> float:
+    def _score(self, traits: Iterable[str]) -> float:
         known, values = self._at, self._ftrl.values
-        score = ALONE + sum(values[known[trait]] for trait in traits if trait in known)
-        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, score))))
+        return sum(values[known[trait]] for trait in traits if trait in known)
 
     def _index(self, trait: str) -> int:
         at = self._at.get(trait)
@@ -130,44 +133,39 @@ class Together:
         return made
 
 
-def companions(offered: Offered, begins: int) -> list[Companion]:
-    """What may go with option `begins`."""
+def _ordered(offered: Offered, first: Sequence[float]) -> list[int]:
+    """The calls, the likeliest to begin the message first."""
+    return sorted((at for places in offered.of.values() for at in places), key=lambda at: -first[at])
+
+
+def _beside(
+    offered: Offered, begins: int, first: Sequence[float], ordered: Sequence[int]
+) -> Iterator[tuple[int, tuple[str, ...], str]]:
+    """The calls that may go with option `begins`: those of its tool, and the likeliest of others; what speaks
+    for each, and how likely it is beside the first call.
+    """
     tool, own = offered.names[begins], offered.args[begins] or ()
-    unused = sum(
-        name == tool and args is not None and at != begins and at not in offered.made
-        for at, (name, args) in enumerate(zip(offered.names, offered.args, strict=True))
-    )
-    here = (*offered.here, f"unused={small(unused, 4)}")
+    same = [at for at in offered.of[tool] if at != begins]
+    here = (*offered.here, f"unused={small(sum(at not in offered.made for at in same), 4)}")
+    others = islice((at for at in ordered if offered.names[at] != tool), OTHERS)
     spelled: dict[tuple[str, str, bool], tuple[str, ...]] = {}
-    found = []
-    for at, (name, args) in enumerate(zip(offered.names, offered.args, strict=True)):
-        if args is None or at == begins:
-            continue
-        how = "other" if name != tool else "kin" if _one_changed(own, args) else "same"
+    for at in (*same, *others):
+        name = offered.names[at]
+        # `kin`: the same tool, with one argument changed.
+        how = "other" if name != tool else "kin" if _one_changed(own, offered.args[at] or ()) else "same"
         kind = how, name, at in offered.made
         traits = spelled.get(kind)
         if traits is None:
             its = (*here, f"of={tool}>{name}", f"again={kind[2]}", f"e1={offered.last}&of={name}")
             traits = spelled[kind] = (how, *(f"{how}&{trait}" for trait in its))
-        found.append(Companion(at, how, traits))
-    return found
+        # In steps of a factor of e.
+        odds = math.log(max(first[at], 1e-6) / max(first[begins], 1e-6))
+        yield at, traits, f"{how}&odds={max(-6, min(1, round(odds)))}"
 
 
-def _looked_at(
-    beside: Sequence[Companion], begins: int, first: Sequence[float]
-) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """The places of those that are looked at, and what speaks for them, how likely they are included."""
-    others = sorted((one for one in beside if one.how == "other"), key=lambda one: -first[one.place])
-    for one in (*(one for one in beside if one.how != "other"), *others[:OTHERS]):
-        # How much less likely than the first call, in steps of a factor of e.
-        odds = math.log(max(first[one.place], 1e-6) / max(first[begins], 1e-6))
-        yield one.place, (*one.traits, f"{one.how}&odds={max(-6, min(1, round(odds)))}")
+def _share(score: float) -> float:
+    return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, ALONE + score))))
 
 
 def _one_changed(one: Args, other: Args) -> bool:
     return len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
-
-
-def _firsts(offered: Offered, first: Sequence[float]) -> list[int]:
-    likely = [at for at, share in enumerate(first) if share >= LEAST_FIRST and offered.args[at] is not None]
-    return sorted(likely, key=lambda at: -first[at])[:MOST_FIRST]
