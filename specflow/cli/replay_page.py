@@ -69,6 +69,7 @@ def show(total: Row, *, takes: str, real_time: bool) -> None:
         sweeps_said(total),
         shuffled_said(total),
         _sets(total.get("by_predictor_set", ())),
+        _adds(total.get("adds", {})),
     )
     for part in parts:
         for line in part:
@@ -196,4 +197,16 @@ def _sets(rows: Sequence[Row]) -> Iterator[str]:
         yield (
             f"  {'+'.join(row['set'])}: saved {_of(row, 'saved')}, regret {_of(row, 'regret')},\n"
             f"    {row['launched']} launched, {row['wasted_calls']} wasted"
+        )
+
+
+def _adds(rows: Mapping[str, Row]) -> Iterator[str]:
+    if not rows:
+        return
+    yield "\nwhat each adds to the others:"
+    for name, row in rows.items():
+        between = row["intervals"]
+        yield (
+            f"  {name}: {row['saved_seconds']:+.1f} s saved{_between(between['saved_seconds'])}, "
+            f"{row['launched']:+d} launched, {row['wasted_calls']:+d} wasted"
         )

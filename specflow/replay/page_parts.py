@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from specflow.replay.adds import ADDED
 from specflow.replay.page_curves import calibration, precision
 from specflow.replay.page_misfires import misfires
 from specflow.replay.page_table import Found, figure_of, head, table
@@ -75,6 +76,28 @@ def saved(found: Found) -> Iterator[str]:
             for number, name in enumerate(names)
         ],
     )
+    if found.get("adds"):
+        yield table(
+            "What each predictor adds to the others: all together, minus all but that one",
+            ("predictor", *(part.replace("_seconds", " s").replace("_", " ") for part in ADDED)),
+            [
+                [
+                    name,
+                    *(
+                        figure_of(
+                            found,
+                            "adds",
+                            name,
+                            part,
+                            digits=1 if digits else 0,
+                            between=("adds", name, "intervals", part),
+                        )
+                        for part, digits in ADDED.items()
+                    ),
+                ]
+                for name in found["adds"]
+            ],
+        )
 
 
 def latency(found: Found) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from specflow.effects.registry import ToolRegistry
 from specflow.errors import ConfigurationError
 from specflow.policy.settings import Judge
 from specflow.replay import ask, summary
+from specflow.replay.adds import added, others
 from specflow.replay.cast import Cast
 from specflow.replay.latency import RECORDED, Latency, latency
 from specflow.replay.recorded_times import RecordedTimes
@@ -25,8 +26,9 @@ ANSWERED = ("hit", "late", "miss", "stale")
 class Replays:
     """Replays one run after the other; the first of `variants` is the one that counts.
 
-    `sets` are the variants of single predictors. `speed` is as for `play`. Without `plays` predictors are
-    only asked. `times` are needed where a variant's tools take the time of the record (`by_the_record`).
+    `sets` are the variants of all predictors and of single ones; with them, what each adds to the others is
+    found out as well. `speed` is as for `play`. Without `plays` predictors are only asked. `times` are needed
+    where a variant's tools take the time of the record (`by_the_record`).
     """
 
     judge_for: Callable[[ToolRegistry], Judge]
@@ -42,6 +44,11 @@ class Replays:
     def total(self) -> Summary:
         """What counts, so far."""
         return self.by_variant.setdefault(self.variants[0], Summary())
+
+    @property
+    def others(self) -> Mapping[str, Variant]:
+        """For each predictor, the variant without it."""
+        return others(self.variants[0]) if self.sets else {}
 
     @property
     def by_the_record(self) -> bool:
@@ -62,7 +69,7 @@ class Replays:
                 ask.score_run(run, judge_for=self.judge_for, predictors=asked, stream=stream, place=place)
             )
             return
-        every = list(dict.fromkeys([*self.variants, *self.sets]))
+        every = list(dict.fromkeys([*self.variants, *self.sets, *self.others.values()]))
         found = {variant: self._replay(run, variant, cast, place) for variant in every}
         for variant, one in found.items():
             self.by_variant.setdefault(variant, Summary()).include(one)
@@ -106,6 +113,12 @@ class Replays:
                 for one in self.sets
                 if one in self.by_variant
             ]
+        whole = self.by_variant.get(self.variants[0], Summary()).spread
+        rest = {
+            name: self.by_variant[one].spread for name, one in self.others.items() if one in self.by_variant
+        }
+        if rest:
+            found["adds"] = {name: added(whole, spread) for name, spread in rest.items()}
         more = [one for one in self.variants[1:] if one in self.by_variant]
         if any(one.sweep for one in self.variants):
             found["sweep"] = [

@@ -100,6 +100,25 @@ def test_each_predictor_is_replayed_alone_when_asked(folder: Path, monkeypatch: 
     together += "    3 launched, 0 wasted"
     assert together in out
     assert "  sniffer: saved 6.0 s (20.0 %), regret 0.0 s" in out
+    # Whatever the message repeats, the sniffer had said before; without the sniffer it is late.
+    assert "  partial_call: +0.0 s saved" in out
+
+
+def test_what_a_predictor_adds_is_the_difference_to_the_same_without_it(
+    folder: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    words = ("runs.jsonl", "--policy", "p.yaml", "--each", "--json", "--predictors", "partial_call,sniffer")
+    _, out, _ = run(monkeypatch, capsys, *words)
+    found = json.loads(out)
+    rows = {tuple(row["set"]): row for row in found["by_predictor_set"]}
+    alone = {"sniffer": rows["partial_call",], "partial_call": rows["sniffer",]}
+    for name, without in alone.items():
+        adds = found["adds"][name]
+        for part in ("saved_seconds", "launched", "wasted_calls"):
+            assert adds[part] == pytest.approx(found[part] - without[part], abs=1e-3)
+            low, high = adds["intervals"][part] or (adds[part], adds[part])
+            assert low - 1e-3 <= adds[part] <= high + 1e-3
+    assert found["adds"]["sniffer"]["saved_seconds"] > 0
 
 
 @pytest.mark.parametrize("columns", [80, 200])
