@@ -55,13 +55,13 @@ class ColdStart:
         self._vocabulary: tuple[tuple[int, ...], Vocabulary] | None = None
 
     def candidates(
-        self, context: TurnContext, seen: Collection[str], early: Callable[[str], bool]
+        self, context: TurnContext, known: Collection[str], early: Callable[[str], bool]
     ) -> list[Candidate]:
-        """Calls of tools that `early` allows and that are not among those `seen`, the likeliest first."""
+        """Calls of tools that `early` allows and that are not among those `known`, the likeliest first."""
         cold = [
             tool
             for tool in self._words(context).tools
-            if tool.spec.name not in seen
+            if tool.spec.name not in known
             and early(tool.spec.name)
             and any(slot.required for slot in tool.slots)
         ]

@@ -87,9 +87,10 @@ def count(lessons: Iterable[Lesson], *, year: int | None = None) -> Tables:
     """What is counted in these conversations; dates without a year are of `year`."""
     tables = Tables()
     for lesson in lessons:
+        names = [spec.name for spec in lesson.tools]
         for dialogue, moment in lesson.walk(year=year):
             name, args = moment.first
-            tables.learn(dialogue, name, args or ())
+            tables.learn(dialogue, name, args or (), names)
     return tables
 
 

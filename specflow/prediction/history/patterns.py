@@ -131,7 +131,7 @@ class Patterns:
             right, compiled = found.place_of(tool, args), self.weights.compile(found)
         if right >= 0:
             self.weights.learn(compiled, right)
-        self.tables.learn(dialogue, tool, args or ())
+        self.tables.learn(dialogue, tool, args or (), considered.tools)
 
     def adapt(self, tools: ToolRegistry) -> None:
         """Forget what was learned of tools that have another schema now."""

@@ -41,7 +41,8 @@ class HistoryPredictor:
     learns from every real turn that follows one it was asked about; also what this tenant and this user do
     otherwise than the rest, where the context names them. `agent` says who speaks for the model (None: what
     the context calls it), where what was learned of that one should count more. With `cold` it also proposes
-    calls of tools that it has not yet seen called, with a low probability.
+    calls of tools that it has not yet seen called, with a low probability; of one that could have been called
+    at 200 moments, and never was, no more.
     """
 
     name = NAME
@@ -87,12 +88,12 @@ class HistoryPredictor:
         return [*self.candidates(considered, context), *self._cold_ones(context)]
 
     def _cold_ones(self, context: TurnContext) -> list[Candidate]:
-        """Calls of tools that were never seen to be called, by the looks of their parameters."""
+        """Calls of tools of which too little is known yet, by the looks of their parameters."""
         if self._cold is None:
             return []
         with self._lock:
-            early, seen = self._reads(context.tools), frozenset(self.patterns.tables.forms)
-        return self._cold.candidates(context, seen, lambda name: early.get(name, False))
+            early, known = self._reads(context.tools), self.patterns.tables.known()
+        return self._cold.candidates(context, known, lambda name: early.get(name, False))
 
     def save(self, path: str | Path) -> None:
         """Write what it knows now.

@@ -6,7 +6,7 @@ All counts are sums over conversations, so that those of one part can be taken o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,6 +22,9 @@ ORDERS = 4
 RARE = 0.15
 """Sets of arguments with a smaller share of a tool's calls are not proposed."""
 
+ENOUGH = 200
+"""Moments at which a tool could have been called and was not, nor ever before: it is not cold any more."""
+
 K = TypeVar("K")
 V = TypeVar("V")
 Join = tuple[tuple[str, str], ...]
@@ -31,7 +34,8 @@ Join = tuple[tuple[str, str], ...]
 @dataclass
 class Tables:
     """Counts. `after[k]` is by the last k events; `there` and `hits` by (tool, parameter) and path:
-    how often the path had values when the tool was called, and how often the right one among them.
+    how often the path had values when the tool was called, and how often the right one among them. `shown`
+    says how often a tool could have been called.
     """
 
     steps: int = 0
@@ -42,6 +46,7 @@ class Tables:
     joins: dict[str, Counter[Join]] = field(default_factory=lambda: defaultdict(Counter))
     years: Counter[str] = field(default_factory=Counter)
     homes: Counter[str] = field(default_factory=Counter)
+    shown: Counter[str] = field(default_factory=Counter)
     conversations: int = 0
 
     def __post_init__(self) -> None:
@@ -49,9 +54,10 @@ class Tables:
         self._forms: dict[str, list[tuple[tuple[str, ...], float]]] = {}
         self._joins: dict[str, list[tuple[Join, float]]] = {}
 
-    def learn(self, dialogue: Dialogue, tool: str, args: Args = ()) -> None:
-        """In that situation, the model called `tool` (or gave a reply)."""
+    def learn(self, dialogue: Dialogue, tool: str, args: Args = (), tools: Iterable[str] = ()) -> None:
+        """In that situation, the model called `tool` (or gave a reply), of the `tools` that it had."""
         self.steps += 1
+        self.shown.update(tools)
         self._changed(tool)
         self.conversations += not dialogue.counted
         new = dialogue.at.keys() - dialogue.counted
@@ -86,6 +92,7 @@ class Tables:
         _add(self.joins, other.joins, sign)
         _add({"": self.years}, {"": other.years}, sign)
         _add({"": self.homes}, {"": other.homes}, sign)
+        _add({"": self.shown}, {"": other.shown}, sign)
 
     def next_names(self, dialogue: Dialogue) -> dict[str, float]:
         """The probability of each name to come next: long contexts as far as they are known, then shorter."""
@@ -145,8 +152,15 @@ class Tables:
             self._joins[tool] = found
         return found
 
+    def known(self) -> frozenset[str]:
+        """The tools that were called, and those that were not although they could have been so often that
+        they hardly ever will be.
+        """
+        return frozenset(self.forms).union(name for name, times in self.shown.items() if times >= ENOUGH)
+
     def forget(self, tool: str) -> None:
         """Drop what is known of a tool's arguments."""
+        self.shown.pop(tool, None)
         self.forms.pop(tool, None)
         self.joins.pop(tool, None)
         for table in (self.there, self.hits):
@@ -180,6 +194,7 @@ class Tables:
             "years": dict(self.years),
             "paths": {path: self.homes[path] for path in sorted(paths)},
             "after": [[list(context), dict(counts)] for context, counts in self.after.items() if counts],
+            "shown": dict(sorted(self.shown.items())),
             "forms": {tool: [[form, n] for form, n in forms.items()] for tool, forms in self.forms.items()},
             "hits": hits,
             "joins": {tool: entries for tool, entries in joins.items() if entries},
@@ -195,6 +210,7 @@ class Tables:
         made = cls(steps=int(data["steps"]), conversations=int(data["conversations"]))
         made.years.update({str(year): int(count) for year, count in data["years"].items()})
         made.homes.update({str(path): int(count) for path, count in data["paths"].items()})
+        made.shown.update({str(name): int(count) for name, count in data.get("shown", {}).items()})
         for context, counts in data["after"]:
             made.after[tuple(context)].update({str(name): int(count) for name, count in counts.items()})
         for tool, forms in data["forms"].items():

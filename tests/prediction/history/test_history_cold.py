@@ -17,6 +17,7 @@ from specflow.prediction.candidate import Candidate
 from specflow.prediction.history.cold import BREADTH, PRIOR
 from specflow.prediction.history.patterns import Patterns
 from specflow.prediction.history.predictor import HistoryPredictor
+from specflow.prediction.history.tables import ENOUGH
 from specflow.prediction.predictor import HistoryItem, PastCall, TurnContext
 from specflow.prediction.words import word_set
 
@@ -131,6 +132,26 @@ def test_it_ends_when_the_tool_is_seen() -> None:
     predictor.listen(later)
     found = asyncio.run(predictor.foresee(later))
     assert not [one for one in found if one.call.tool == "get_order" and one.evidence.startswith("its param")]
+
+
+def test_a_tool_that_was_shown_often_and_never_called_is_not_proposed() -> None:
+    predictor = HistoryPredictor()
+    asked = TurnContext(tools=TOOLS, history=(user("Where is my order A-10432?"),))
+
+    def guesses(patterns: Patterns) -> list[str]:
+        again = HistoryPredictor(Patterns.from_json(patterns.as_json()))
+        return [one.call.tool for one in asyncio.run(again.foresee(asked))]
+
+    for number in range(ENOUGH):
+        assert guesses(predictor.patterns) == ["get_order"] or number % 20
+        begun = (user(f"Hello, I am number {number}."),)
+        for history in (begun, (*begun, HistoryItem(role="assistant", text="Yes?"), user("Bye."))):
+            predictor.listen(TurnContext(tools=TOOLS, history=history))
+    assert guesses(predictor.patterns) == []
+    # Another schema makes another tool of it.
+    predictor.patterns.adapt(ToolRegistry([tool("get_order", order_id=S, verbose=S)]))
+    predictor.patterns.adapt(TOOLS)
+    assert guesses(predictor.patterns) == ["get_order"]
 
 
 WORDS = st.sampled_from(
