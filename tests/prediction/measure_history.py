@@ -2,8 +2,9 @@
 
 Patterns are learned from the runs of every second task; in those of the others, the moments at which a
 conversation has about 30 messages are timed (processor time): what a new message costs, a prediction, and
-learning what the model then did. As in an agent, there is a prediction at every moment, each one is learned
-from, and the next builds on what was worked out before.
+learning what the model then did: what is counted before the next prediction, and what waits until after it.
+As in an agent, there is a prediction at every moment, each one is learned from, and the next builds on what
+was worked out before.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def main(runs: Path, policy: Path) -> None:
         return early.get(name, False)
 
     patterns = train([lesson for lesson in lessons if lesson.task in taught], early=reads)
-    took, heard, learned = [], [], []
+    took, heard, counted, weighed = [], [], [], []
     for lesson in (lesson for lesson in lessons if lesson.task not in taught):
-        dialogue = patterns.dialogue(lesson.tools)
+        dialogue, owed = patterns.dialogue(lesson.tools), None
         messages = 0
         for moment in lesson.moments:
             messages += len(moment.new)
@@ -47,14 +48,20 @@ def main(runs: Path, policy: Path) -> None:
             considered = patterns.consider(dialogue, lesson.tools, reads)
             considered.chances()
             said = process_time()
-            patterns.learn(dialogue, considered, *moment.first)
+            if owed is not None:
+                patterns.weigh(owed)
+                patterns.look_up(considered)
+            later = process_time()
+            owed = patterns.count(dialogue, considered, *moment.first, moment.more)
             if messages in LENGTHS:
                 heard.append(there - began)
                 took.append(said - there)
-                learned.append(process_time() - said)
+                weighed.append(later - said)
+                counted.append(process_time() - later)
     print(f"{len(took)} moments after {LENGTHS[0]} to {LENGTHS[-1]} messages, median and p95 in ms:")
-    for what, times in (("a prediction", took), ("new messages", heard), ("learning", learned)):
-        print(f"  {what}: {1_000 * median(times):.3f}, {1_000 * sorted(times)[int(0.95 * len(times))]:.3f}")
+    what = {"a prediction": took, "new messages": heard, "counting": counted, "learning, later": weighed}
+    for name, times in what.items():
+        print(f"  {name}: {1_000 * median(times):.3f}, {1_000 * sorted(times)[int(0.95 * len(times))]:.3f}")
 
 
 if __name__ == "__main__":

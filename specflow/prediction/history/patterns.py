@@ -17,12 +17,12 @@ from specflow.effects.registry import ToolRegistry
 from specflow.errors import AuthorError
 from specflow.prediction.calibration.stages import Stages
 from specflow.prediction.history.chooser import Options, Worthy, options, softmax
-from specflow.prediction.history.confidence import BREADTH, proposed
+from specflow.prediction.history.considered import Considered, Taught
 from specflow.prediction.history.dialogue import Args, Dialogue
 from specflow.prediction.history.scopes import scopes_of
 from specflow.prediction.history.tables import Tables
-from specflow.prediction.history.together import Offered, Together, offered
-from specflow.prediction.history.weights import Compiled, Weights
+from specflow.prediction.history.together import Together, offered
+from specflow.prediction.history.weights import Weights
 from specflow.prediction.triggers import Triggers
 from specflow.prediction.words import name_words, stem
 
@@ -42,15 +42,6 @@ class PatternsError(AuthorError):
     """A file of patterns that cannot be read."""
 
     code = "patterns"
-
-
-@dataclass(slots=True)
-class Chance:
-    """A call and the probability that the next message asks for it."""
-
-    tool: str
-    args: Args
-    probability: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,19 +110,41 @@ class Patterns:
         """The model did this, in the situation that was considered and has not changed since; its message
         asked for `more` besides.
         """
+        self.weigh(self.count(dialogue, considered, tool, args, more))
+
+    def count(
+        self,
+        dialogue: Dialogue,
+        considered: Considered,
+        tool: str,
+        args: Args | None,
+        more: Iterable[tuple[str, Args]] = (),
+    ) -> Taught:
+        """The same, as far as it is counted. Returns what is left to be weighed: that takes longer, and the
+        conversation is not needed for it.
+        """
         found, compiled = considered.options, considered.compiled
-        begins = found.place_of(tool, args)
-        if begins >= 0:
-            further = frozenset(found.place_of(*one) for one in more)
-            self.together.learn(considered.offered, begins, considered.probabilities, further)
-        right = found.place_of(tool, args)
+        begins = right = found.place_of(tool, args)
+        further = frozenset(found.place_of(*one) for one in more)
         if tool in found.skipped:
             # Its calls were not looked at: now they are.
             found = options(self.tables, dialogue, considered.tools, considered.early)
             right, compiled = found.place_of(tool, args), self.weights.compile(found)
-        if right >= 0:
-            self.weights.learn(compiled, right)
         self.tables.learn(dialogue, tool, args or (), considered.tools)
+        return Taught(considered, begins, further, compiled, right)
+
+    def weigh(self, taught: Taught) -> None:
+        """Learn what was left."""
+        considered = taught.considered
+        if taught.begins >= 0:
+            self.together.learn(considered.offered, taught.begins, considered.probabilities, taught.more)
+        if taught.right >= 0:
+            self.weights.learn(taught.compiled, taught.right)
+
+    def look_up(self, considered: Considered) -> None:
+        """Work out anew what the weights say of what is considered: most of it will be asked again."""
+        found = considered.options
+        self.weights.scores(considered.compiled, self.weights.situation(found))
 
     def adapt(self, tools: ToolRegistry) -> None:
         """Forget what was learned of tools that have another schema now."""
@@ -225,36 +238,6 @@ class Patterns:
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise PatternsError(f"{place}: broken: {type(error).__name__}: {error}") from error
-
-
-@dataclass(slots=True)
-class Considered:
-    """The options at one moment: the `probabilities` of each to be what the message begins with, and
-    `shares`, those of each to be in it.
-    """
-
-    options: Options
-    compiled: Compiled
-    probabilities: list[float]
-    tools: list[str]
-    early: Callable[[str], bool]
-    offered: Offered
-    shares: list[float]
-
-    def chance(self, at: int) -> Chance:
-        """Option `at`, as far as it is a call."""
-        return Chance(self.options.names[at], self.options.args[at] or (), self.shares[at])
-
-    def proposed(self, breadth: int, fits: Callable[[int], bool] = lambda _at: True) -> list[int]:
-        """The options that are worth a proposal, the likeliest first: of those that fit, `breadth` that may
-        begin the message, and what goes with them.
-        """
-        offers = [at for at, one in enumerate(self.options.args) if one is not None]
-        return proposed(offers, self.probabilities, self.shares, breadth, fits)
-
-    def chances(self) -> list[Chance]:
-        """The calls that are worth a proposal, whether they fit their schemas or not."""
-        return [self.chance(at) for at in self.proposed(BREADTH)]
 
 
 def write_whole(path: str | Path, text: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,9 @@ from specflow.prediction.chunk import Chunk
 from specflow.prediction.fit import fitting_call
 from specflow.prediction.history.cold import ColdStart
 from specflow.prediction.history.confidence import BREADTH, NAME
+from specflow.prediction.history.considered import Chance, Considered, Taught
 from specflow.prediction.history.dialogue import Args, Dialogue, args_of
-from specflow.prediction.history.patterns import (
-    Chance,
-    Considered,
-    Patterns,
-    write_whole,
-)
+from specflow.prediction.history.patterns import Patterns, write_whole
 from specflow.prediction.history.seen import typed
 from specflow.prediction.history.tables import REPLY
 from specflow.prediction.predictor import HistoryItem, TurnContext
@@ -65,11 +62,15 @@ class HistoryPredictor:
         self._cold = ColdStart() if cold else None
         self._lock = threading.Lock()
         self._heard: OrderedDict[int, _Heard] = OrderedDict()
+        self._owed: deque[tuple[Taught, _Heard]] = deque()
         self._tools: dict[int, tuple[ToolRegistry, dict[str, bool]]] = {}
 
     def listen(self, context: TurnContext) -> Deaf:
-        """A model is about to be called: what it did since it was last heard of is learned."""
+        """A model is about to be called: what it did since it was last heard of is learned, most of it once
+        the next call has been foreseen, or somebody else listens.
+        """
         with self._lock:
+            self._weigh()
             self._follow(context)
         return Deaf()
 
@@ -85,7 +86,23 @@ class HistoryPredictor:
                 # Perhaps presumed, not real: looked at, and neither kept nor learned from.
                 dialogue = self._read(context, None if heard is None else heard.dialogue.copy(), known or 0)
                 considered = self._consider(dialogue, context)
-        return [*self.candidates(considered, context), *self._cold_ones(context)]
+        found = [*self.candidates(considered, context), *self._cold_ones(context)]
+        if self._owed:
+            # Nobody should wait for that. Where the loop ends before, it is done when somebody listens.
+            asyncio.get_running_loop().call_soon(self._settle)
+        return found
+
+    def _settle(self) -> None:
+        with self._lock:
+            self._weigh()
+
+    def _weigh(self) -> None:
+        """Learn what is owed."""
+        while self._owed:
+            taught, heard = self._owed.popleft()
+            self.patterns.weigh(taught)
+            if heard.considered is not None:
+                self.patterns.look_up(heard.considered)
 
     def _cold_ones(self, context: TurnContext) -> list[Candidate]:
         """Calls of tools of which too little is known yet, by the looks of their parameters."""
@@ -102,6 +119,7 @@ class HistoryPredictor:
             OSError: the file cannot be written.
         """
         with self._lock:
+            self._weigh()
             text = self.patterns.as_text()
         write_whole(path, text)
 
@@ -136,7 +154,8 @@ class HistoryPredictor:
     def _learn(self, heard: _Heard, new: Sequence[HistoryItem]) -> None:
         done = _done(new)
         if self._online and heard.considered is not None and done is not None:
-            self.patterns.learn(heard.dialogue, heard.considered, done.tool, done.args, done.more)
+            taught = self.patterns.count(heard.dialogue, heard.considered, done.tool, done.args, done.more)
+            self._owed.append((taught, heard))
 
     def _known(self, prints: Sequence[int], shorter: int) -> int | None:
         """How many messages of the conversation, less than `shorter`, are in mind."""
