@@ -14,23 +14,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-UNTRACED = frozenset(
-    (
-        "bench",
-        "demo",
-        "docs",
-        "examples",
-        "nightly",
-        "packaging",
-        "prediction",
-        "replay",
-        "telemetry",
-        "traces",
-    )
-)
-"""Folders of tests that are not about what decides about permission and undo, which is covered in full."""
-UNTRACED_FILES = frozenset(("test_lossless.py", "test_planted_differences.py"))
-"""The same: much the same, a thousand times."""
+TRACED = frozenset(("cli", "execution", "journal", "policy", "settlement", "test_lifecycle.py"))
+"""Folders (and a file) of tests that cover, in full, what decides about permission and undo."""
+TRACED_FILES = frozenset(("test_amending.py", "test_mcp_trust.py"))
+"""The same: what a patch leaves to recovery, and what a server says of its tools."""
 
 
 def pytest_configure() -> None:
@@ -48,10 +35,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever is not about what the coverage gate looks at is not traced: that would only take time."""
+    """What covers nothing more of what the gate looks at is not traced: that would only take time."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).parts[0] in UNTRACED or item.path.name in UNTRACED_FILES:
+        if item.path.relative_to(here).parts[0] not in TRACED and item.path.name not in TRACED_FILES:
             item.add_marker(pytest.mark.no_cover)
 
 
