@@ -62,6 +62,7 @@ def show(total: Row, *, takes: str, real_time: bool) -> None:
             for line in _block(name, row):
                 typer.echo(line)
     parts = (
+        _shares(total["shares"]),
         _figures(total),
         misfires_said(total),
         loose_said(total),
@@ -187,6 +188,16 @@ def _table(rows: Mapping[str, Row]) -> None:
         # A model's name is data: not to be read as markup.
         table.add_row(Text(name), *cells)
     Console(highlight=False).print(table)
+
+
+def _shares(rows: Mapping[str, Row]) -> Iterator[str]:
+    from specflow.replay.shares import SAID
+
+    said = {name: row for name, row in rows.items() if name in SAID and row["value"] is not None}
+    if said:
+        yield "what was saved is"
+    for name, row in said.items():
+        yield f"  {row['value']:.3f}{_between(row['interval'])} {SAID[name]}"
 
 
 def _sets(rows: Sequence[Row]) -> Iterator[str]:

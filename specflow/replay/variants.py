@@ -14,6 +14,7 @@ from specflow.replay.adds import added, others
 from specflow.replay.cast import Cast
 from specflow.replay.latency import RECORDED, Latency, latency
 from specflow.replay.recorded_times import RecordedTimes
+from specflow.replay.shares import shares
 from specflow.replay.summary import Summary
 from specflow.replay.variant import Variant
 from specflow.traces.recorded import RecordedRun
@@ -101,6 +102,7 @@ class Replays:
         """The shape programs rely on."""
         found = self.total.as_json(whole=True)
         spread = self.total.spread
+        found["shares"] = shares(spread)
         found["intervals"] = {**spread.amounts(), **spread.misfires(), "latency": spread.latency()}
         found["models"] = {name: one.as_json() for name, one in sorted(self.by_model.items())}
         if self.sets:
@@ -131,7 +133,8 @@ class Replays:
 
     def _short(self, variant: Variant) -> dict[str, Any]:
         found = self.by_variant[variant]
-        return {**short(found.as_json()), "intervals": found.spread.amounts()}
+        more = {"shares": shares(found.spread), "intervals": found.spread.amounts()}
+        return {**short(found.as_json()), **more}
 
 
 def short(row: dict[str, Any]) -> dict[str, Any]:

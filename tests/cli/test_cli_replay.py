@@ -104,6 +104,29 @@ def test_each_predictor_is_replayed_alone_when_asked(folder: Path, monkeypatch: 
     assert "  partial_call: +0.0 s saved" in out
 
 
+def test_shares_are_of_the_sums_beside_them(folder: Path, monkeypatch: Any, capsys: Any) -> None:
+    words = ("runs.jsonl", "--policy", "p.yaml", "--predictors", "partial_call", "--sweep", "threshold=0.5,1")
+    _, out, _ = run(monkeypatch, capsys, *words, "--json")
+    found = json.loads(out)
+    for row in (found, *found["sweep"]):
+        saved, shares = row["saved_seconds"], row["shares"]
+        wholes = {
+            "saved_of_started": saved + row["regret_late_seconds"],
+            "saved_of_right": saved + row["regret_seconds"],
+            "saved_of_oracle": row["oracle_seconds"],
+            "saved_of_chained_oracle": row["chained_oracle_seconds"],
+        }
+        for name, whole in wholes.items():
+            value = shares[name]["value"]
+            assert value == (pytest.approx(saved / whole, abs=1e-3) if whole else None), name
+            low, high = shares[name]["interval"] or (value, value)
+            assert whole == 0 or low <= value <= high
+        wasted = shares["wasted_of_launched"]["value"]
+        assert wasted == (row["wasted_calls"] / row["launched"] if row["launched"] else None)
+    _, out, _ = run(monkeypatch, capsys, *words)
+    assert f"  {found['shares']['saved_of_oracle']['value']:.3f}" in out
+
+
 def test_what_a_predictor_adds_is_the_difference_to_the_same_without_it(
     folder: Path, monkeypatch: Any, capsys: Any
 ) -> None:
