@@ -23,6 +23,7 @@ class Options:
     """What may come next. `names[i]` is the tool (or the reply) of option i, `args[i]` its arguments, or
     None for the reply and for calls that are not in the pool; `keys[i]` what speaks for it. `skipped` are
     the tools whose calls were not looked at; `scoped` is the situation as it is learned of each of `scopes`.
+    `numbers` are those that `numbered_by` gave the traits of the situation.
     """
 
     situation: list[str]
@@ -33,6 +34,8 @@ class Options:
     args: list[Args | None] = field(default_factory=list)
     keys: list[list[Key]] = field(default_factory=list)
     skipped: set[str] = field(default_factory=set)
+    numbers: Sequence[int] = ()
+    numbered_by: object = None
 
     def add(self, name: str, args: Args | None, keys: list[Key]) -> None:
         self.names.append(name)

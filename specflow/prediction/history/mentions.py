@@ -92,21 +92,21 @@ def _stops(words: Sequence[Token]) -> Iterator[tuple[str, str]]:
     """Codes of the places named, each with `from` or `to` where that stands before it."""
     at = 0
     while at < len(words):
+        if not words[at].text[:1].isupper():
+            at += 1
+            continue
         codes, taken = _place(words, at)
-        role = next(
-            (ROLE_OF[word.low] for word in words[max(0, at - 1) : at] if word.low in ROLE_OF),
-            "",
-        )
+        role = ROLE_OF.get(words[at - 1].low, "") if codes and at else ""
         for code in codes:
             yield code, role
         at += taken
-    return
 
 
 def _place(words: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:
+    """The codes of the place that is named there, with a capital letter, and how many words that takes."""
     for length in (3, 2, 1):
         part = words[at : at + length]
-        if len(part) == length and part[0].text[:1].isupper():
+        if len(part) == length:
             codes = codes_of(" ".join(word.low for word in part))
             if codes:
                 return codes, length

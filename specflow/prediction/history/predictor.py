@@ -63,6 +63,7 @@ class HistoryPredictor:
         self._lock = threading.Lock()
         self._heard: OrderedDict[int, _Heard] = OrderedDict()
         self._owed: deque[tuple[Taught, _Heard]] = deque()
+        self._asked: tuple[TurnContext, list[int]] | None = None
         self._tools: dict[int, tuple[ToolRegistry, dict[str, bool]]] = {}
 
     def listen(self, context: TurnContext) -> Deaf:
@@ -77,7 +78,7 @@ class HistoryPredictor:
     async def foresee(self, context: TurnContext) -> Sequence[Candidate]:
         """The calls that are likely to come next; also after results that no model has seen yet."""
         with self._lock:
-            prints = _fingerprints(context)
+            prints = self._prints(context)
             known = self._known(prints, len(prints))
             heard = None if known is None else self._heard[prints[known]]
             if heard is not None and known == len(prints) - 1 and heard.considered is not None:
@@ -135,7 +136,7 @@ class HistoryPredictor:
         return [candidate for candidate in said if candidate is not None]
 
     def _follow(self, context: TurnContext) -> None:
-        prints = _fingerprints(context)
+        prints = self._prints(context)
         if prints[-1] in self._heard:
             self._heard.move_to_end(prints[-1])
             return
@@ -156,6 +157,13 @@ class HistoryPredictor:
         if self._online and heard.considered is not None and done is not None:
             taught = self.patterns.count(heard.dialogue, heard.considered, done.tool, done.args, done.more)
             self._owed.append((taught, heard))
+
+    def _prints(self, context: TurnContext) -> list[int]:
+        """The fingerprints; whoever listens foresees from the same context next."""
+        asked = self._asked
+        if asked is None or asked[0] is not context or len(asked[1]) != len(context.history) + 1:
+            asked = self._asked = context, _fingerprints(context)
+        return asked[1]
 
     def _known(self, prints: Sequence[int], shorter: int) -> int | None:
         """How many messages of the conversation, less than `shorter`, are in mind."""

@@ -82,19 +82,26 @@ class Weights:
         for name, keys in zip(options.names, options.keys, strict=True):
             known = self._blocks.setdefault(name, {})
             rows.append([known.get(key) or self._block(name, key) for key in keys])
-        numbers = [*self._situations.numbers(options.situation), *self._words(options.words)]
+        numbers = [*self._numbers(options), *self._words(options.words)]
         return Compiled(options.names, rows, numbers, options.scopes, options.scoped)
 
     def situation(self, options: Options) -> dict[str, float]:
         """The part of each name's score that the situation makes, whatever the call."""
         situations, words = self._situations, options.words
-        found = situations.scores(situations.numbers(options.situation))
+        found = situations.scores(self._numbers(options))
         if words.version != self.version:
             words.worth, words.version = situations.scores(self._words(words)), self.version
         for name, value in words.worth.items():
             found[name] = found.get(name, 0.0) + value
         self._scopes.add(found, options.scopes, options.scoped)
         return found
+
+    def _numbers(self, options: Options) -> Sequence[int]:
+        """The numbers of the situation, looked up once for those options."""
+        if options.numbered_by is not self._situations.numbered_by:
+            options.numbers = self._situations.numbers(options.situation)
+            options.numbered_by = self._situations.numbered_by
+        return options.numbers
 
     def _words(self, words: WordTraits) -> Sequence[int]:
         """The numbers of what was said, which are looked up once."""
