@@ -30,7 +30,7 @@ SAID = {
 
 
 def shares(spread: Spread) -> dict[str, Any]:
-    """By name a `value` in [0, 1], and its 95 % `interval` over tasks; None where there is nothing to of."""
+    """By name a `value` in [0, 1], and its 95 % `interval` over tasks; None if nothing was."""
     rows = [(share.task, share.amounts) for share in spread.shares]
     sums = [sum(column) for column in zip(*(amounts for _, amounts in rows), strict=True)]
     found: dict[str, Any] = {}
