@@ -44,6 +44,7 @@ def execute(connection: Connection, operations: Sequence[Operation], now: float)
             if connection.lost:
                 raise
             tx = _begin(connection, operations, now)
+            tx.careful = True
             answers = [_alone(connection, tx, operation) for operation in operations]
         connection.commit()
     except BaseException:

@@ -44,6 +44,8 @@ class Transaction:
         self.now = now
         self.claims_busy: frozenset[int] = frozenset()
         """Locks of claims that were not to be had."""
+        self.careful = False
+        """Whether sessions are read once more when they are locked: somebody else may be writing in them."""
         self._cursor = cursor
         self._many_sessions = many_sessions
         self._standing: dict[str, Standing] = {}
@@ -101,6 +103,10 @@ class Transaction:
             return
         if self._many_sessions:
             found = list(self.fetch(self.statements.guard, {"ids": missing}))
+            if self.careful:
+                # INVARIANT: no number is given twice. Where the lock had to be waited for, what PostgreSQL
+                # found beside the row (the newest effect's number) is from before the wait.
+                found = list(self.fetch(self.statements.guard, {"ids": missing}))
         else:
             found = [
                 row

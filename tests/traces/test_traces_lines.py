@@ -28,7 +28,7 @@ def test_what_was_there_before_is_history_and_no_step() -> None:
     )
     (step,) = steps_of(run)
     assert step.seconds == 2.0
-    assert [item.role for item in step.history] == ["user", "tool"]
+    assert [item.role for item in step.history] == ["user", "assistant", "tool"]
     assert run.turns[1].results[0].seconds == 1.5
 
 
