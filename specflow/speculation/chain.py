@@ -21,7 +21,7 @@ from specflow.speculation.branch import Branch
 from specflow.speculation.launch import Launcher
 from specflow.speculation.leftovers import Leftovers
 from specflow.speculation.parts import Mode, Parts
-from specflow.speculation.taint import taken_from_results
+from specflow.speculation.taint import perhaps_from_results
 from specflow.speculation.turn import Outlook, Turn
 
 log = logging.getLogger("specflow")
@@ -77,8 +77,9 @@ class Chains:
     def _consider(self, outlook: Outlook, candidate: object) -> None:
         if not isinstance(candidate, Candidate) or outlook.over:
             return
-        # INVARIANT: whoever forgets to say so, what comes out of a tool's result is tainted.
-        candidate = taken_from_results(candidate, outlook.context.history)
+        # INVARIANT: whoever forgets to say so, what may come out of a tool's result is tainted.
+        tool = outlook.context.tools.get(candidate.call.tool)
+        candidate = perhaps_from_results(candidate, outlook.context.history, tool)
         self._launcher.consider(outlook, candidate)
 
 

@@ -26,7 +26,10 @@ from specflow.testing.foreseeing import Foreseeing, in_order, last_call
 from specflow.testing.model_server.reply import CallPlan, Reply
 from specflow.testing.scripted_core import EventLog
 
-POLICY = "version: 1\ntools:\n  search: {effect: read_only, speculate: now}\n"
+POLICY = """version: 1
+tools:
+  search: {effect: read_only, speculate: now, destinations: {host: search.example}}
+"""
 WORDS = ("cats", "dogs", "owls")
 PLAN = [Call(tool="search", args={"query": word}) for word in WORDS]
 
