@@ -80,8 +80,9 @@ class Bound:
         for call in step.calls:
             key, alone = self.key(call), self._alone(call, when.place)
             best = step.seconds + alone
-            # One speculation answers one call: of two equal calls the second is made for real.
-            if call.fingerprint not in taken:
+            # One speculation answers one call: of two equal calls the second is made for real. But one that
+            # lives on may answer several.
+            if call.fingerprint not in taken or self._lives_on(call):
                 taken.add(call.fingerprint)
                 guessed = None if proposed is None else (key in proposed, key in known)
                 early = self._early(call, when, guessed)
@@ -95,7 +96,7 @@ class Bound:
         if tool is None:
             return None
         settings, verdict = self.judge.settings(tool), self._verdict(call)
-        lives_on = settings.ttl is not None and not verdict.effect.writes
+        lives_on = self._lives_on(call)
         if guessed is not None and not (guessed[1] if lives_on else guessed[0]):
             return None
         if settings.match.mode != "exact" and not verdict.effect.writes:
@@ -109,6 +110,12 @@ class Bound:
         if seconds > (settings.timeout or EARLY_TIMEOUT):
             return None  # given up early, then made for real
         return seconds - max(when.lead, min(settings.ttl, when.elapsed) if lives_on and settings.ttl else 0.0)
+
+    def _lives_on(self, call: Call) -> bool:
+        """Whether an early twin may be kept for later, and for more than one."""
+        tool = self.registry.get(call.tool)
+        kept = tool is not None and self.judge.settings(tool).ttl is not None
+        return kept and not self._verdict(call).effect.writes
 
     def _alone(self, call: Call, place: int) -> float:
         """Seconds the call takes at least when the real run makes it itself."""

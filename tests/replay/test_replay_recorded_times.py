@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from specflow.cli import main
@@ -52,6 +52,7 @@ def replay(kit: Any, run: RecordedRun, times: RecordedTimes, guesses: Any = ()) 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(turns=TURNS, places=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5)), max_size=8))
+@example(turns=[(2.0, [("lasting", 0, 0.0), ("lasting", 0, 2.0)])], places=[(0, 0)])
 def test_in_sequence_a_run_takes_what_it_took(kit: Any, turns: Any, places: Any) -> None:
     """# INVARIANT: sequential time is the recorded one, step by step; and no guess beats the bound."""
     run = timed(kit, [*turns, (1.0, [("read", 0, 2.0)])])

@@ -46,7 +46,9 @@ SPELLINGS: list[Callable[[str], str]] = [
 def test_however_a_foreseen_call_spells_what_a_result_said_it_is_tainted(
     secret: str, spell: Callable[[str], str]
 ) -> None:
-    assume(spell(secret).casefold() not in ASKED.text.casefold())
+    # By chance it may be a word of the schema, "string" say.
+    known = f"{ASKED.text} {SEARCH.description} {SEARCH.parameters}".casefold()
+    assume(spell(secret).casefold() not in known)
     history = [ASKED, result(f"the code is {secret}")]
     assert perhaps_from_results(search(spell(secret)), history, SEARCH).tainted
     assert perhaps_from_results(search({"deep": [spell(secret)]}), history, None).tainted
