@@ -65,7 +65,7 @@ def forgets_reasoning(model: BaseChatModel, arguments: Mapping[str, Any]) -> boo
 
 def only_synchronous(model: BaseChatModel) -> bool:
     """Whether `ainvoke` does nothing but run the synchronous body in a thread of the loop's own pool."""
-    return type(model)._agenerate in STOCK_AGENERATE  # noqa: SLF001 - as above
+    return type(model)._agenerate in STOCK_AGENERATE  # noqa: SLF001 - which body a model has shows only there
 
 
 def is_wrong_answer(error: BaseException) -> bool:

@@ -37,7 +37,7 @@ def _again(again: int, last: str, first: int, rank: int) -> list[str]:
     return ["call", f"rank={rank}", f"again={again}&e1={last}", f"first={first}&again={again}&e1={last}"]
 
 
-def _heard(  # noqa: PLR0917 - the fields of a key
+def _heard(  # noqa: PLR0917 - called with a key's tuple, by place
     user: int,
     everywhere: int,
     model: int,
@@ -58,7 +58,7 @@ def _heard(  # noqa: PLR0917 - the fields of a key
     ]
 
 
-def _place(  # noqa: PLR0917 - the fields of a key
+def _place(  # noqa: PLR0917 - called with a key's tuple, by place
     order: int, tail: int, after: bool, again: int, just: bool, ahead: int, run: int
 ) -> list[str]:
     return [
@@ -71,7 +71,7 @@ def _place(  # noqa: PLR0917 - the fields of a key
     ]
 
 
-def _about(  # noqa: PLR0917 - the fields of a key
+def _about(  # noqa: PLR0917 - called with a key's tuple, by place
     now: int, ever: int, model: int, title: int, said: int, order: int, again: bool, fu: bool
 ) -> list[str]:
     return [
@@ -85,7 +85,7 @@ def _about(  # noqa: PLR0917 - the fields of a key
     ]
 
 
-def _made(  # noqa: PLR0917 - the fields of a key
+def _made(  # noqa: PLR0917 - called with a key's tuple, by place
     fresh: int, total: int, last: str, joined: int, used: int, of: int, only: bool
 ) -> list[str]:
     return [

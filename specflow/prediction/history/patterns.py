@@ -99,19 +99,6 @@ class Patterns:
         shares = self.together.shares(among, first)
         return Considered(found, compiled, first, names, early, among, shares)
 
-    def learn(
-        self,
-        dialogue: Dialogue,
-        considered: Considered,
-        tool: str,
-        args: Args | None,
-        more: Iterable[tuple[str, Args]] = (),
-    ) -> None:
-        """The model did this, in the situation that was considered and has not changed since; its message
-        asked for `more` besides.
-        """
-        self.weigh(self.count(dialogue, considered, tool, args, more))
-
     def count(
         self,
         dialogue: Dialogue,
@@ -120,8 +107,9 @@ class Patterns:
         args: Args | None,
         more: Iterable[tuple[str, Args]] = (),
     ) -> Taught:
-        """The same, as far as it is counted. Returns what is left to be weighed: that takes longer, and the
-        conversation is not needed for it.
+        """The model did this, in the situation that was considered and has not changed since; its message
+        asked for `more` besides. Returns what is left to be weighed: that takes longer, and the conversation
+        is not needed for it.
         """
         found, compiled = considered.options, considered.compiled
         begins = right = found.place_of(tool, args)
@@ -134,7 +122,7 @@ class Patterns:
         return Taught(considered, begins, further, compiled, right)
 
     def weigh(self, taught: Taught) -> None:
-        """Learn what was left."""
+        """Learn what counting has left."""
         considered = taught.considered
         if taught.begins >= 0:
             self.together.learn(considered.offered, taught.begins, considered.probabilities, taught.more)

@@ -136,7 +136,7 @@ def test_tools_that_are_out_of_question_are_not_looked_at_and_are_learned_all_th
     left_out = {spec.name for spec in tools} - set(considered.options.names)
     before = patterns.tables.steps
     for name in sorted(left_out) or ["cancel_order"]:
-        patterns.learn(dialogue, considered, name, (("order_id", "#W1"),))
+        patterns.weigh(patterns.count(dialogue, considered, name, (("order_id", "#W1"),)))
     assert patterns.tables.steps > before
 
 
