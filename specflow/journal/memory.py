@@ -67,6 +67,12 @@ class MemoryJournal(MemoryBranches):
         self._event(lease, session_id, "", SessionState.ACTIVE, facts={"owner": owner})
         return lease
 
+    async def newest_session(self, thread: str, *, tenant: str = "") -> SessionRow | None:
+        self._check_open()
+        # A dictionary keeps its keys in the order in which they came: that of the events.
+        newest_first = reversed(self._sessions.values())
+        return next((row for row in newest_first if (row.thread, row.tenant) == (thread, tenant)), None)
+
     async def take_session(self, session_id: str, *, owner: str, force: bool = False) -> Lease | None:
         self._check_open()
         rules.check_session(session_id, "", owner, "")

@@ -75,6 +75,13 @@ class Journal(AfterCall, Protocol):
         """Sessions not yet closed, oldest first; of one thread, or of all."""
         ...
 
+    async def newest_session(self, thread: str, *, tenant: str = "") -> SessionRow | None:
+        """The session of the conversation that was opened last, whatever its state; None when there was none.
+
+        The number of the event that opened it decides, never a clock. Taking one over is not opening it.
+        """
+        ...
+
     async def session(self, session_id: str) -> SessionRow | None:
         """One session."""
         ...

@@ -21,7 +21,7 @@ from specflow.journal.cover import paired
 from specflow.journal.database import Connection, Database
 from specflow.journal.prepared import Prepared
 from specflow.journal.record import EffectRow, Kept, PredictionRow, SessionRow, Snapshot
-from specflow.journal.rules import SAGA_ABORTED
+from specflow.journal.run_statements import RunStatements
 from specflow.journal.schema import prepare
 from specflow.journal.spending import approval_row
 from specflow.journal.statements import constant, database_clock
@@ -45,7 +45,7 @@ class Queries:
             return sa.bindparam(name, type_=sa.Text)
 
         e, b, s, r = t.effect, t.branch, t.session, t.readoption
-        self._of_runs(ready)
+        self._runs = RunStatements(ready)
         self._effect = ready(sa.select(e).where(e.c.effect_id == given("effect_id")))
         again = sa.select(r.c.effect_id).where(r.c.adopted_by == given("adopted_by"))
         self._adopted = ready(sa.select(e).where(e.c.adopted_by == given("adopted_by")))
@@ -78,6 +78,11 @@ class Queries:
         missing = sa.false() if database.sqlite else absent()
         self._watched = ready(active.add_columns(ended, missing).order_by(*oldest))
         self._active_of = ready(active.where(s.c.thread == given("thread")).order_by(*oldest))
+        of_thread = sa.select(s).where(s.c.tenant == given("tenant"), s.c.thread == given("thread"))
+        # The first event of a session is its opening. Clocks of several machines do not agree on an order.
+        opening = sa.select(sa.func.min(t.event.c.seq)).where(t.event.c.session_id == s.c.session_id)
+        opened = sa.func.coalesce(opening.scalar_subquery(), sa.literal_column("0"))
+        self._newest_of = ready(of_thread.order_by(opened.desc()).suffix_with(sa.text("LIMIT 1")))
         self._sessions = ready(sa.select(s).order_by(*oldest))
         self._branches = ready(sa.select(b).order_by(b.c.session_id, b.c.branch_id))
         self._effects = ready(sa.select(e).order_by(e.c.session_id, e.c.seq))
@@ -91,38 +96,6 @@ class Queries:
         self._dependencies = ready(sa.select(d).order_by(d.c.effect_id, d.c.needs_id))
         self._approvals = ApprovalStatements(ready)
 
-    def _of_runs(self, ready: Callable[[sa.ClauseElement], Prepared]) -> None:
-        def given(name: str) -> sa.BindParameter[str]:
-            return sa.bindparam(name, type_=sa.Text)
-
-        e, b, s, r = t.effect, t.branch, t.session, t.readoption
-        of_run = sa.and_(
-            s.c.tenant == given("tenant"),
-            s.c.thread == given("thread"),
-            s.c.run_key == given("run_key"),
-            s.c.run_key != sa.literal_column("''"),
-        )
-        confirmed = sa.and_(e.c.stage == constant(Stage.DONE), b.c.state == constant(BranchState.CONFIRMED))
-        standing = sa.or_(e.c.stage == constant(Stage.COMMITTED), confirmed)
-        kept = (
-            sa.select(e)
-            .join(s, s.c.session_id == e.c.session_id)
-            .join(b, b.c.branch_id == e.c.branch_id)
-            .where(of_run, standing)
-        )
-        oldest_first = (s.c.created_at, s.c.session_id, e.c.seq)
-        self._kept = ready(kept.order_by(*oldest_first))
-        doubt = sa.or_(e.c.stage == constant(Stage.UNKNOWN), e.c.stage == constant(Stage.STUCK))
-        doubtful = sa.select(e).join(s, s.c.session_id == e.c.session_id)
-        doubtful = doubtful.where(of_run, doubt, e.c.adopted_by.is_not(None))
-        self._doubtful = ready(doubtful.order_by(*oldest_first))
-        back = s.c.decision == constant(SAGA_ABORTED)
-        self._taken_back = ready(sa.select(s.c.session_id).where(of_run, back))
-        names = sa.select(r.c.effect_id, r.c.adopted_by, r.c.moment)
-        names = names.join(e, e.c.effect_id == r.c.effect_id)
-        names = names.join(s, s.c.session_id == e.c.session_id).where(of_run)
-        self._names = ready(names.order_by(r.c.at, r.c.adopted_by))
-
     def effect(self, tx: Transaction, effect_id: str) -> EffectRow | None:
         found = tx.fetch(self._effect, {"effect_id": effect_id})
         return rows.effect_row(found[0]) if found else None
@@ -133,17 +106,17 @@ class Queries:
         return rows.effect_row(found[0]) if found else None
 
     def kept_by_run(self, tx: Transaction, thread: str, run_key: str, tenant: str) -> tuple[Kept, ...]:
-        return paired(self._named(tx, self._kept, thread, run_key, tenant))
+        return paired(self._named(tx, self._runs.kept, thread, run_key, tenant))
 
     def doubtful_by_run(self, tx: Transaction, thread: str, run_key: str, tenant: str) -> tuple[Kept, ...]:
-        return tuple(self._named(tx, self._doubtful, thread, run_key, tenant))
+        return tuple(self._named(tx, self._runs.doubtful, thread, run_key, tenant))
 
     def _named(
         self, tx: Transaction, query: Prepared, thread: str, run_key: str, tenant: str
     ) -> Iterator[Kept]:
         run = {"thread": thread, "run_key": run_key, "tenant": tenant}
         names: dict[str, list[tuple[str, str]]] = {}
-        for effect_id, adopted_by, moment in tx.fetch(self._names, run):
+        for effect_id, adopted_by, moment in tx.fetch(self._runs.names, run):
             names.setdefault(str(effect_id), []).append((str(adopted_by), str(moment)))
         for row in map(rows.effect_row, tx.fetch(query, run)):
             every = [(row.adopted_by or "", row.moment), *names.get(row.effect_id, ())]
@@ -152,7 +125,7 @@ class Queries:
 
     def run_taken_back(self, tx: Transaction, thread: str, run_key: str, tenant: str) -> bool:
         run = {"thread": thread, "run_key": run_key, "tenant": tenant}
-        return bool(tx.fetch(self._taken_back, run))
+        return bool(tx.fetch(self._runs.taken_back, run))
 
     def approval(self, tx: Transaction, approval_id: str) -> Approval | None:
         found = tx.fetch(self._approvals.one, {"w_approval_id": approval_id})
@@ -185,6 +158,10 @@ class Queries:
         if thread is None:
             return tuple(map(rows.session_row, tx.fetch(self._active, {})))
         return tuple(map(rows.session_row, tx.fetch(self._active_of, {"thread": thread})))
+
+    def newest_session(self, tx: Transaction, thread: str, tenant: str) -> SessionRow | None:
+        found = tx.fetch(self._newest_of, {"thread": thread, "tenant": tenant})
+        return rows.session_row(found[0]) if found else None
 
     def abandoned_sessions(
         self, tx: Transaction, is_dead: Callable[[str], bool], absences: Absences

@@ -153,6 +153,9 @@ class SqlJournal(SqlApprovals, OffersTransactions):
     async def active_sessions(self, thread: str | None = None) -> tuple[SessionRow, ...]:
         return await self._read(self._queries.active_sessions, thread)
 
+    async def newest_session(self, thread: str, *, tenant: str = "") -> SessionRow | None:
+        return await self._read(self._queries.newest_session, thread, tenant)
+
     async def abandoned_sessions(self) -> tuple[SessionRow, ...]:
         return await self._read(self._queries.abandoned_sessions, self._is_dead, self._absences)
 

@@ -87,6 +87,7 @@ sa.Index(
     sqlite_where=sa.text("run_key <> ''"),
     postgresql_where=sa.text("run_key <> ''"),
 )
+sa.Index("ix_sf_session_thread", session.c.tenant, session.c.thread)
 
 branch = sa.Table(
     "sf_branch",
@@ -292,7 +293,7 @@ approval = sa.Table(
 _OPEN = sa.text("state = 'asked'")
 sa.Index("ix_sf_approval_open", approval.c.call_name, sqlite_where=_OPEN, postgresql_where=_OPEN)
 
-HEAD = "0008"
+HEAD = "0009"
 """The migration this code needs. Revisions are numbered, so that older and newer can be told apart."""
 
 VERSION_TABLE = "sf_alembic_version"

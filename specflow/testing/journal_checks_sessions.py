@@ -157,6 +157,29 @@ async def a_session_closes_at_rest_only(bench: Bench) -> None:
 
 
 @check
+async def the_newest_session_is_the_one_opened_last(bench: Bench) -> None:
+    journal, thread = bench.journal, bench.tag
+
+    async def newest(thread: str, tenant: str = "") -> str:
+        row = await journal.newest_session(thread, tenant=tenant)
+        return f"{row.session_id} {row.state}" if row else "none"
+
+    assert await newest(thread) == "none"
+    for name in ("m", "z", "a", "k"):  # in the order of no alphabet
+        lease = await bench.lease(name)
+        assert await newest(thread) == f"{thread}-{name} active"
+    await journal.open_session(f"{thread}-x", thread=thread, owner="me", tenant=thread)
+    await journal.open_session(f"{thread}-y", thread=f"{thread}-y", owner="me")
+    await journal.close_session(lease)
+    assert await journal.take_session(f"{thread}-a", owner="heir", force=True) is not None
+    await journal.close_session(replace(lease, session_id=f"{thread}-m"))
+    assert await newest(thread) == f"{thread}-k closed"
+    assert await newest(thread, thread) == f"{thread}-x active"
+    assert await newest(f"{thread}-y") == f"{thread}-y active"
+    assert await newest(f"{thread}-y", thread) == "none"
+
+
+@check
 async def a_session_is_decided_in_known_words_only(bench: Bench) -> None:
     journal, lease = bench.journal, await bench.lease()
     before = await bench.rows()

@@ -243,6 +243,7 @@ async def test_what_recovery_asks_costs_what_is_live(tmp_path: Path) -> None:
         queries._unsettled: "ix_sf_effect_live",
         queries._open: "ix_sf_branch_open",
         queries._active_of: "ix_sf_session_active",
+        queries._newest_of: "ix_sf_session_thread",
         queries._adopted: "uq_sf_effect_adopted_by",
         queries._approvals.open: "ix_sf_approval_open",
         database.statements.live: "ix_sf_effect_live",
