@@ -8,13 +8,18 @@ guesses) is left out, so that no run under this policy can be faster.
 Several steps ahead, a call may start when the first step since somebody has spoken begins: the bound of
 chains, of guessed results, and of forks is the critical path with every guess right.
 
-With a `cache.ttl` a read may have been started in an earlier step, at most so many seconds before.
+With a `cache.ttl` a read may have been started in an earlier step, at most so many seconds before it is
+adopted: of scope `session` since the user has last spoken, of a wider one in the whole run.
+
+The bound is a run of its own, in which every step begins as early as it can. A step that begins later ends
+later, whatever was started when; so (by induction) no step of any run ends before that of the bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
 
 from specflow.effects.call import Call
 from specflow.effects.kind import EffectClass
@@ -26,16 +31,25 @@ from specflow.replay.recorded_times import of_unlisted
 from specflow.replay.steps import Step
 from specflow.speculation.match import match_key
 
+Guessed = Mapping[str, Sequence[int]]
+"""For each match key the steps, in order, during which such a call was proposed."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class _When:
-    """A step: its `place`, the seconds since the run began, at most, and those for which its calls may have
-    been under way.
+    """A step of the bound's run: its `place`, and since which step calls may be under way that end with the
+    model's turn (`alone`: but for chains its own), with the user's (`spoken`).
+
+    `begins` are the seconds at which it and the steps before it begin. `soonest` and `over` are when they
+    begin and end in the fastest run that anybody can think of: so little time has passed between two steps.
     """
 
-    place: int
-    elapsed: float
-    lead: float
+    place: int = 0
+    alone: int = 0
+    spoken: int = 0
+    begins: list[float] = field(default_factory=list)
+    soonest: list[float] = field(default_factory=list)
+    over: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,25 +61,26 @@ class Bound:
     latency: Latency
 
     def steps(
-        self, steps: Sequence[Step], guessed: Sequence[Set[str]] | None = None, *, chained: bool = False
+        self, steps: Sequence[Step], guessed: Guessed | None = None, *, chained: bool = False
     ) -> tuple[float, ...]:
-        """Seconds that each step takes at least, with every allowed call guessed at once; `chained`: several
-        steps ahead.
+        """Seconds that each step takes where every step ends as early as it can, with every allowed call
+        guessed at once; `chained`: several steps ahead.
 
-        With `guessed` (for each step the match keys of what was proposed during it), only what was
-        guessed starts early; what may live on may have been guessed in an earlier step.
+        With `guessed` only what was proposed starts early: at the beginning of the first step in which it
+        was, or of the first from which it can still be good where it is called.
         """
         took: list[float] = []
-        elapsed = 0.0
-        known: set[str] = set()
-        lead = 0.0  # seconds before the step in which its calls may have been started
+        when = _When()
         for place, step in enumerate(steps):
-            lead = 0.0 if breaks(steps, place) or not chained else lead + took[-1]
-            proposed = None if guessed is None else guessed[place]
-            known |= proposed or set()
-            ends = self._ends(step, _When(place, elapsed, lead), proposed, known)
-            took.append(max([step.seconds, *ends]))
-            elapsed += step.seconds + max((self._alone(call, place) for call in step.calls), default=0.0)
+            when.place = place
+            when.begins.append(when.begins[-1] + took[-1] if took else 0.0)
+            when.soonest.append(when.over[-1] if took else 0.0)
+            if begins_run(step):
+                when.spoken = place
+            if not chained or breaks(steps, place):
+                when.alone = place
+            took.append(max([step.seconds, *self._ends(step, when, guessed)]))
+            when.over.append(when.soonest[-1] + self._least(step, place))
         return tuple(took)
 
     def key(self, call: Call) -> str:
@@ -75,47 +90,73 @@ class Bound:
             return call.fingerprint
         return match_key(call, self.judge.settings(tool).match, writes=self._verdict(call).effect.writes)
 
-    def _ends(self, step: Step, when: _When, proposed: Set[str] | None, known: Set[str]) -> Iterator[float]:
+    def _ends(self, step: Step, when: _When, guessed: Guessed | None) -> Iterator[float]:
         taken: set[str] = set()
         for call in step.calls:
-            key, alone = self.key(call), self._alone(call, when.place)
-            best = step.seconds + alone
+            best = step.seconds + self._alone(call, when.place)
             # One speculation answers one call: of two equal calls the second is made for real. But one that
             # lives on may answer several.
-            if call.fingerprint not in taken or self._lives_on(call):
+            if self._may_be_early(call) and (call.fingerprint not in taken or self._ttl(call) is not None):
                 taken.add(call.fingerprint)
-                guessed = None if proposed is None else (key in proposed, key in known)
-                early = self._early(call, when, guessed)
-                if early is not None:
-                    best = min(best, max(step.seconds, early))
+                first = self._first(call, step, when, guessed)
+                if first is not None:
+                    best = min(best, max(step.seconds, self._early(call, step, when, first)))
             yield best
 
-    def _early(self, call: Call, when: _When, guessed: tuple[bool, bool] | None) -> float | None:
-        """Seconds after the step's beginning at which the call's early twin ends at best; None: has none."""
+    def _least(self, step: Step, place: int) -> float:
+        """Seconds that the step takes at least, however much of it was done before."""
+        real = (self._alone(call, place) for call in step.calls if not self._may_be_early(call))
+        return step.seconds + max(real, default=0.0)
+
+    def _first(self, call: Call, step: Step, when: _When, guessed: Guessed | None) -> int | None:
+        """The first step in which the call's early twin can have been started; None: in none."""
+        ttl, first = self._ttl(call), when.alone
+        if ttl is not None:
+            session = self.judge.settings(self.registry.require(call.tool)).scope == "session"
+            first = min(first, when.spoken) if session else 0
+        if guessed is None:
+            return first
+        asked = when.soonest[when.place] + step.seconds
+        for place in guessed.get(self.key(call), ()):
+            if first <= place < when.place and (ttl is None or asked - when.over[place] <= ttl):
+                return place  # what was proposed in its last moment is still good
+            if place == when.place:
+                return place
+        return None
+
+    def _early(self, call: Call, step: Step, when: _When, first: int) -> float:
+        """Seconds after the step's beginning at which the call's early twin ends at best, if it was started
+        in step `first` or later.
+        """
+        settings = self.judge.settings(self.registry.require(call.tool))
+        if settings.match.mode != "exact" and not self._verdict(call).effect.writes:
+            # Another spelling of the call may be adopted, with a time of its own.
+            return 0.0
+        # What was started in an earlier step may have been as quick as the same call was there.
+        seconds = min(self.latency(call, place) for place in range(first, when.place + 1))
+        ttl, patience = self._ttl(call), settings.timeout or EARLY_TIMEOUT
+        # When the real run adopts it, it must be young enough; and if it takes longer than its patience,
+        # which is renewed then, it must not have been given up before.
+        age = min(inf if ttl is None else ttl, patience if seconds > patience else inf)
+        return max(when.begins[first] - when.begins[when.place], step.seconds - age) + seconds
+
+    def _may_be_early(self, call: Call) -> bool:
+        """Whether an early call may answer it at all."""
         tool = self.registry.get(call.tool)
         if tool is None:
-            return None
+            return False
         settings, verdict = self.judge.settings(tool), self._verdict(call)
-        lives_on = self._lives_on(call)
-        if guessed is not None and not (guessed[1] if lives_on else guessed[0]):
-            return None
         if settings.match.mode != "exact" and not verdict.effect.writes:
-            # Another spelling of the call may be adopted, with a time and a verdict of its own.
-            return -when.lead
-        if not _allowed(verdict, settings) or tool.problems(call.args):
-            return None
-        # What was started in an earlier step may have been as quick as the same call was there.
-        begins = range(when.place + 1) if lives_on or when.lead else (when.place,)
-        seconds = min(self.latency(call, step) for step in begins)
-        if seconds > (settings.timeout or EARLY_TIMEOUT):
-            return None  # given up early, then made for real
-        return seconds - max(when.lead, min(settings.ttl, when.elapsed) if lives_on and settings.ttl else 0.0)
+            # Another spelling of the call may be adopted, with a verdict of its own.
+            return True
+        return _allowed(verdict, settings) and not tool.problems(call.args)
 
-    def _lives_on(self, call: Call) -> bool:
-        """Whether an early twin may be kept for later, and for more than one."""
+    def _ttl(self, call: Call) -> float | None:
+        """For how long an early twin may be kept for later, and for more than one; None: it is not."""
         tool = self.registry.get(call.tool)
-        kept = tool is not None and self.judge.settings(tool).ttl is not None
-        return kept and not self._verdict(call).effect.writes
+        if tool is None or self._verdict(call).effect.writes:
+            return None
+        return self.judge.settings(tool).ttl
 
     def _alone(self, call: Call, place: int) -> float:
         """Seconds the call takes at least when the real run makes it itself."""
@@ -130,6 +171,11 @@ class Bound:
 
     def _verdict(self, call: Call) -> Verdict:
         return self.judge.judge(self.registry.get(call.tool), call, context={})
+
+
+def begins_run(step: Step) -> bool:
+    """Whether the user has just spoken: a run of the conversation begins, as for `Coordinator.begin_turn`."""
+    return bool(step.history) and step.history[-1].role == "user"
 
 
 def breaks(steps: Sequence[Step], place: int) -> bool:

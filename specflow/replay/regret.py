@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specflow.journal.event import EventKind
-from specflow.replay.oracle import Bound, breaks
+from specflow.replay.oracle import Bound, Guessed
 from specflow.replay.simulate import Played
 from specflow.replay.steps import Step
 
@@ -28,29 +30,27 @@ def shortest(bound: Bound, steps: Sequence[Step], played: Played) -> Shortest:
     """Of a run that was played under the bound's policy."""
     ahead = any(event.parent_id for event in played.log.of(EventKind.PROPOSED))
 
-    def least(kind: EventKind) -> float:
-        return sum(bound.steps(steps, list(_said(bound, steps, played, kind, ahead)), chained=ahead))
+    def least(*kinds: EventKind) -> float:
+        return sum(bound.steps(steps, _said(bound, played, kinds), chained=ahead))
 
     return Shortest(
         oracle=sum(bound.steps(steps)),
         chained=sum(bound.steps(steps, chained=True)),
-        own=least(EventKind.PROPOSED),
+        # What waited for room is started later than it was proposed.
+        own=least(EventKind.PROPOSED, EventKind.LAUNCHED),
         started=least(EventKind.LAUNCHED),
     )
 
 
-def _said(
-    bound: Bound, steps: Sequence[Step], played: Played, kind: EventKind, ahead: bool
-) -> Iterator[set[str]]:
-    """For each step, the match keys of what was said so of during it; where predictors look `ahead`, also
-    during the steps before it since somebody has spoken: what is foreseen on top of a guess lives on with it.
+def _said(bound: Bound, played: Played, kinds: Sequence[EventKind]) -> Guessed:
+    """When each match key was said so of: in the turn whose guess it was, or in a later step if it was
+    foreseen then, on top of a guess of that turn.
     """
-    now: dict[str, set[str]] = {turn_id: set() for turn_id in played.turns}
-    for event in played.log.of(kind):
+    turns = {turn_id: place for place, turn_id in enumerate(played.turns)}
+    said: dict[str, set[int]] = defaultdict(set)
+    for event in (event for kind in kinds for event in played.log.of(kind)):
         if event.call is not None:
-            now[event.turn_id].add(bound.key(event.call))
-    said: set[str] = set()
-    for place, turn_id in enumerate(played.turns):
-        kept = said if ahead and not breaks(steps, place) else set()
-        said = kept | now[turn_id]
-        yield said
+            # In the very moment in which a step begins it may still be the step before.
+            then = bisect_left(played.begins, event.at) - 1
+            said[bound.key(event.call)].add(max(turns[event.turn_id], then))
+    return {key: sorted(places) for key, places in said.items()}

@@ -42,10 +42,13 @@ HAPPENS = (RefusedError, ToolTimeoutError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """One run, played. `steps` are the seconds each step took, model and tools; `turns` their turn ids."""
+    """One run, played. `steps` are the seconds each step took, model and tools, `begins` when each began on
+    the clock of the events; `turns` their turn ids.
+    """
 
     seconds: float
     steps: tuple[float, ...]
+    begins: tuple[float, ...]
     turns: tuple[str, ...]
     log: EventLog
 
@@ -115,9 +118,10 @@ class _Stage:
     async def play(self, steps: Sequence[Step], log: EventLog) -> Played:
         loop = asyncio.get_running_loop()
         opened = loop.time()
-        took, turns = [], []
+        begins, took, turns = [], [], []
         for number, step in enumerate(steps):
             began = loop.time()
+            begins.append(began)
             self.tools.step = number
             turn = await self._think(step, began)
             turns.append(turn.turn_id)
@@ -126,7 +130,7 @@ class _Stage:
             took.append(loop.time() - began)
         seconds = loop.time() - opened
         await self.coordinator.aclose()
-        return Played(seconds=seconds, steps=tuple(took), turns=tuple(turns), log=log)
+        return Played(seconds=seconds, steps=tuple(took), begins=tuple(begins), turns=tuple(turns), log=log)
 
     async def _think(self, step: Step, began: float) -> Turn:
         """The model streams its answer."""
