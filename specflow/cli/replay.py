@@ -32,6 +32,14 @@ def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody
     tool_latency: Annotated[
         str, typer.Option("--tool-latency", help="2s, lognormal:MEDIAN,SIGMA (seconds), or recorded.")
     ] = "2s",
+    user_takes: Annotated[
+        str | None,
+        typer.Option(
+            "--user-takes",
+            metavar="DURATION",
+            help="Users take so long to answer, 20s for example; nothing by default. Counts in no step.",
+        ),
+    ] = None,
     predictors: Annotated[
         str, typer.Option("--predictors", help="Comma-separated: sniffer, partial_call, history.")
     ] = "sniffer,partial_call,history",
@@ -52,7 +60,8 @@ def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody
         typer.Option(
             "--sweep",
             metavar="WHAT=VALUES",
-            help="threshold=0.3,0.5,0.7 or tool-latency=1s,2s,5s: a row for each value; may be repeated.",
+            help="threshold=0.3,0.5,0.7, tool-latency=1s,2s,5s or user-takes=0s,20s: a row for each value; "
+            "may be repeated.",
         ),
     ] = None,
     shuffle_text: Annotated[
@@ -92,11 +101,12 @@ def replay(  # noqa: PLR0917 - typer reads the options off the signature; nobody
     if speed != 1.0 and not real_time:
         raise ConfigurationError("--speed needs --real-time", hint="virtual time waits for nothing")
     each = each or output is not None
-    if score_only and (real_time or each or sweep or shuffle_text):
-        more = "--each, --sweep, --shuffle-text, --output and --real-time"
+    if score_only and (real_time or each or sweep or shuffle_text or user_takes is not None):
+        more = "--each, --sweep, --shuffle-text, --user-takes, --output and --real-time"
         raise ConfigurationError("--score-only plays nothing", hint=f"leave {more} out")
     names = names_of(predictors)
-    variants = variants_of(names, tool_latency, sweep or (), shuffle_seed if shuffle_text else None)
+    seed = shuffle_seed if shuffle_text else None
+    variants = variants_of(names, tool_latency, user_takes, sweep or (), seed)
     # Alone only where that is something else than together.
     alone = [replace(variants[0], predictors=(name,)) for name in names] if len(names) > 1 else []
 

@@ -37,7 +37,7 @@ HEADINGS = (
 
 def show(total: Row, *, takes: str, real_time: bool) -> None:
     """Print the whole result to standard output. `takes` is empty where nothing was played."""
-    from specflow.replay.latency import USUAL, taking
+    from specflow.replay.latency import taking
 
     if not takes:
         typer.echo(f"{total['runs']} runs, {total['steps']} steps; nothing was played")
@@ -47,10 +47,8 @@ def show(total: Row, *, takes: str, real_time: bool) -> None:
     clock = "wall-clock" if real_time else "virtual"
     typer.echo(f"What speculation would have saved, with tools that take {taking(takes)} ({clock} time)")
     typer.echo("Tokens are spread evenly over each step's model time.")
-    if total["untimed_steps"]:
-        typer.echo(f"{total['untimed_steps']} of {total['steps']} steps have no recorded time: 50 tokens/s.")
-    if total["untimed_calls"]:
-        typer.echo(f"{total['untimed_calls']} of {total['calls']} calls have no recorded time: {USUAL}.")
+    for line in _times(total):
+        typer.echo(line)
     typer.echo()
     # One model needs no sum below it.
     models = total["models"]
@@ -75,6 +73,18 @@ def show(total: Row, *, takes: str, real_time: bool) -> None:
     for part in parts:
         for line in part:
             typer.echo(line)
+
+
+def _times(total: Row) -> Iterator[str]:
+    """Which times are not those of the record."""
+    from specflow.replay.latency import USUAL
+
+    if total["untimed_steps"]:
+        yield f"{total['untimed_steps']} of {total['steps']} steps have no recorded time: 50 tokens/s."
+    if total["untimed_calls"]:
+        yield f"{total['untimed_calls']} of {total['calls']} calls have no recorded time: {USUAL}."
+    if "user_seconds" in total:
+        yield f"Users took {total['user_seconds']:.0f} s to answer, which are in no other figure."
 
 
 def write_page(total: Row, file: Path, *, takes: str, real_time: bool) -> None:

@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 
 
 def variants_of(
-    names: Sequence[str], takes: str, sweeps: Sequence[str], shuffle: int | None
+    names: Sequence[str], takes: str, user_takes: str | None, sweeps: Sequence[str], shuffle: int | None
 ) -> list[Variant]:
     """What is replayed: first what counts, then the rows of the sweeps, then the shuffled words.
 
     Raises:
-        ConfigurationError: a latency or a sweep means nothing.
+        ConfigurationError: a latency, a user's time or a sweep means nothing.
     """
-    from specflow.replay.latency import checked
+    from specflow.replay.latency import checked, seconds
     from specflow.replay.variant import Variant, swept
 
     # What is no latency is said before the first run is read.
-    main = Variant(predictors=tuple(names), takes=checked(takes))
+    waits = None if user_takes is None else seconds(user_takes)
+    main = Variant(predictors=tuple(names), takes=checked(takes), user_takes=waits)
     mixed = [] if shuffle is None else [replace(main, shuffle=shuffle)]
     return [main, *swept(main, sweeps), *mixed]
 

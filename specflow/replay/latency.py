@@ -52,6 +52,20 @@ def latency(text: str) -> Latency:
     )
 
 
+def seconds(text: str) -> float:
+    """`20` or `20s`; at most a day.
+
+    Raises:
+        ConfigurationError: for anything else.
+    """
+    try:
+        return _amount(text.strip().removesuffix("s"), MAX_SECONDS)
+    except ValueError:
+        raise ConfigurationError(
+            f"{text!r} is no number of seconds", hint=f"for example 20s; at most {MAX_SECONDS:.0f} s"
+        ) from None
+
+
 def taking(text: str) -> str:
     """How it is said to people: tools that take ..."""
     return "the time that was recorded" if text.strip() == RECORDED else text

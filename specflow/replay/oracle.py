@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import NamedTuple
 
 from specflow.effects.call import Call
 from specflow.effects.kind import EffectClass
@@ -29,10 +30,22 @@ from specflow.policy.verdict import Speculate, Verdict
 from specflow.replay.latency import Latency
 from specflow.replay.recorded_times import of_unlisted
 from specflow.replay.steps import Step
+from specflow.replay.user_time import begins_run, pauses
 from specflow.speculation.match import match_key
 
-Guessed = Mapping[str, Sequence[int]]
-"""For each match key the steps, in order, during which such a call was proposed."""
+SLACK = 1e-6
+"""Seconds by which a sum of seconds may be wrong."""
+
+
+class Said(NamedTuple):
+    """During which step a call was proposed; `after`: or after it, while the user took his time."""
+
+    place: int
+    after: bool = False
+
+
+Guessed = Mapping[str, Sequence[Said]]
+"""For each match key when such a call was proposed, in order."""
 
 
 @dataclass(slots=True)
@@ -54,11 +67,12 @@ class _When:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """The oracle of one policy for one run."""
+    """The oracle of one policy for one run, whose user takes so many seconds to answer."""
 
     registry: ToolRegistry
     judge: Judge
     latency: Latency
+    user_takes: float = 0.0
 
     def steps(
         self, steps: Sequence[Step], guessed: Guessed | None = None, *, chained: bool = False
@@ -71,10 +85,10 @@ class Bound:
         """
         took: list[float] = []
         when = _When()
-        for place, step in enumerate(steps):
+        for place, (step, pause) in enumerate(zip(steps, pauses(steps, self.user_takes), strict=True)):
             when.place = place
-            when.begins.append(when.begins[-1] + took[-1] if took else 0.0)
-            when.soonest.append(when.over[-1] if took else 0.0)
+            when.begins.append(when.begins[-1] + took[-1] + pause if took else 0.0)
+            when.soonest.append(when.over[-1] + pause if took else 0.0)
             if begins_run(step):
                 when.spoken = place
             if not chained or breaks(steps, place):
@@ -117,11 +131,14 @@ class Bound:
         if guessed is None:
             return first
         asked = when.soonest[when.place] + step.seconds
-        for place in guessed.get(self.key(call), ()):
-            if first <= place < when.place and (ttl is None or asked - when.over[place] <= ttl):
-                return place  # what was proposed in its last moment is still good
+        for place, after in guessed.get(self.key(call), ()):
             if place == when.place:
                 return place
+            if first <= place < when.place:
+                # Proposed in its last moment, it is good for longest.
+                last = when.soonest[place + 1] if after else when.over[place]
+                if ttl is None or asked - last <= ttl + SLACK:
+                    return place
         return None
 
     def _early(self, call: Call, step: Step, when: _When, first: int) -> float:
@@ -171,11 +188,6 @@ class Bound:
 
     def _verdict(self, call: Call) -> Verdict:
         return self.judge.judge(self.registry.get(call.tool), call, context={})
-
-
-def begins_run(step: Step) -> bool:
-    """Whether the user has just spoken: a run of the conversation begins, as for `Coordinator.begin_turn`."""
-    return bool(step.history) and step.history[-1].role == "user"
 
 
 def breaks(steps: Sequence[Step], place: int) -> bool:

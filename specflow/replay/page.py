@@ -28,6 +28,8 @@ def page(found: Found, *, takes: str, real_time: bool) -> str:
         doubts.append(f"{found['untimed_steps']} steps have no recorded time: 50 tokens a second.")
     if found["untimed_calls"]:
         doubts.append(f"{found['untimed_calls']} calls have no recorded time: {USUAL}.")
+    if "user_seconds" in found:
+        doubts.append(f"Users took {found['user_seconds']:.0f} s to answer, which are in no other figure.")
     if found.get("interrupted"):
         doubts.append("The replay was interrupted: these are the runs before that.")
     if found["intervals"]["saved_seconds"] is None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specflow.journal.event import EventKind
-from specflow.replay.oracle import Bound, Guessed
+from specflow.replay.oracle import SLACK, Bound, Guessed, Said
 from specflow.replay.simulate import Played
 from specflow.replay.steps import Step
 
@@ -47,10 +47,12 @@ def _said(bound: Bound, played: Played, kinds: Sequence[EventKind]) -> Guessed:
     foreseen then, on top of a guess of that turn.
     """
     turns = {turn_id: place for place, turn_id in enumerate(played.turns)}
-    said: dict[str, set[int]] = defaultdict(set)
+    said: dict[str, set[Said]] = defaultdict(set)
     for event in (event for kind in kinds for event in played.log.of(kind)):
         if event.call is not None:
             # In the very moment in which a step begins it may still be the step before.
             then = bisect_left(played.begins, event.at) - 1
-            said[bound.key(event.call)].add(max(turns[event.turn_id], then))
+            place = max(turns[event.turn_id], then)
+            after = event.at > played.begins[place] + played.steps[place] + SLACK
+            said[bound.key(event.call)].add(Said(place, after))
     return {key: sorted(places) for key, places in said.items()}

@@ -25,6 +25,7 @@ from specflow.replay.hurried_loop import run_hurried
 from specflow.replay.latency import Latency
 from specflow.replay.recorded_times import of_unlisted
 from specflow.replay.steps import Step
+from specflow.replay.user_time import pauses
 from specflow.speculation.adopt import RealCall
 from specflow.speculation.assemble import assemble
 from specflow.speculation.coordinator import Coordinator
@@ -43,7 +44,7 @@ HAPPENS = (RefusedError, ToolTimeoutError)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
     """One run, played. `steps` are the seconds each step took, model and tools, `begins` when each began on
-    the clock of the events; `turns` their turn ids.
+    the clock of the events; `turns` their turn ids. Users' own time is in none of the `seconds`.
     """
 
     seconds: float
@@ -84,8 +85,10 @@ def play(
     speed: float | None = None,
     ensemble: Ensemble | None = None,
     model: str = "",
+    user_takes: float = 0.0,
 ) -> Played:
-    """Play the steps once and return what happened and how long it took.
+    """Play the steps once and return what happened and how long it took, without the users' own time:
+    `user_takes` seconds, which pass before each answer to them but the first.
 
     `ensemble` knows what the words of predictors have been worth before, and learns; `model` is who speaks.
     Without `speed` time is virtual: nothing waits, and what is computed takes no time. With it the run
@@ -97,7 +100,7 @@ def play(
     stage = _Stage(
         coordinator=Coordinator(parts), registry=registry, tools=tools, listens=bool(predictors), model=model
     )
-    main = stage.play(steps, log)
+    main = stage.play(steps, pauses(steps, user_takes), log)
     if speed is not None:
         return run_hurried(main, speed=speed)
     # A sleep is three steps of the loop; a long run must not look like a live-lock.
@@ -115,11 +118,12 @@ class _Stage:
     listens: bool
     model: str = ""
 
-    async def play(self, steps: Sequence[Step], log: EventLog) -> Played:
+    async def play(self, steps: Sequence[Step], waits: Sequence[float], log: EventLog) -> Played:
         loop = asyncio.get_running_loop()
         opened = loop.time()
-        begins, took, turns = [], [], []
-        for number, step in enumerate(steps):
+        begins, took, turns, waited = [], [], [], 0.0
+        for number, (step, pause) in enumerate(zip(steps, waits, strict=True)):
+            waited += await _wait(pause)
             began = loop.time()
             begins.append(began)
             self.tools.step = number
@@ -128,7 +132,7 @@ class _Stage:
             # Where the user has spoken, the turn may belong to a new session of the conversation.
             await self._act(turn.session, step, number)
             took.append(loop.time() - began)
-        seconds = loop.time() - opened
+        seconds = loop.time() - opened - waited
         await self.coordinator.aclose()
         return Played(seconds=seconds, steps=tuple(took), begins=tuple(begins), turns=tuple(turns), log=log)
 
@@ -187,6 +191,14 @@ class _Stage:
                     # The record says that it was run: whoever had to agree, agreed.
                     approved=True,
                 )
+
+
+async def _wait(seconds: float) -> float:
+    """The user takes his time; what still runs goes on. Returns the seconds that it was."""
+    began = asyncio.get_running_loop().time()
+    if seconds:
+        await asyncio.sleep(seconds)
+    return asyncio.get_running_loop().time() - began
 
 
 def _experience(parts: Parts, steps: Sequence[Step], tools: Tools) -> None:

@@ -32,6 +32,7 @@ from specflow.replay.simulate import Played, Tools, play
 from specflow.replay.spread import PARTS, Share, Spread
 from specflow.replay.steps import Step, steps_of, tools_of
 from specflow.replay.threshold import AtThreshold
+from specflow.replay.user_time import pauses
 from specflow.speculation.parts import Mode
 from specflow.traces.recorded import RecordedRun, RecordingError
 
@@ -75,6 +76,8 @@ class Summary:
     run does not list, which take no time. Every launched call was adopted (hit,
     late) or is in `wasted_calls`, and has one class among the `misfires`.
 
+    `user_seconds` are those that users took to answer, which are in no other figure; None: nobody has said.
+
     `oracle_seconds` is what right guesses made at once would have saved one step ahead, under the same
     policy without its budgets, `chained_oracle_seconds` the same several steps ahead. `regret_seconds` is
     what the predictors' own right guesses would have saved if made at once, minus what they saved: lost to
@@ -95,6 +98,7 @@ class Summary:
     refused: int = 0
     conflicts: int = 0
     unknown: int = 0
+    user_seconds: float | None = None
     sequential_seconds: float = 0.0
     saved_seconds: float = 0.0
     wasted_seconds: float = 0.0
@@ -119,6 +123,8 @@ class Summary:
         """Add another summary to this one."""
         for name in (*COUNTS, *AMOUNTS, *MONEY):
             setattr(self, name, getattr(self, name) + getattr(one, name))
+        if one.user_seconds is not None:
+            self.user_seconds = (self.user_seconds or 0.0) + one.user_seconds
         for outcome, count in one.outcomes.items():
             self.outcomes[outcome] += count
         self.sequential_steps += one.sequential_steps
@@ -131,8 +137,10 @@ class Summary:
 
     def as_json(self, *, whole: bool = False) -> dict[str, Any]:
         """The shape programs rely on; with `whole` each predictor's figures have their intervals."""
+        user = {} if self.user_seconds is None else {"user_seconds": round(self.user_seconds, 3)}
         return {
             **{name: getattr(self, name) for name in COUNTS},
+            **user,
             # Adding 0.0 takes the sign off a zero.
             **{name: round(getattr(self, name), 3) + 0.0 for name in AMOUNTS},
             "money": {
@@ -165,6 +173,7 @@ def replay_run(
     latency: Latency | RecordedTimes,
     threshold: float | None = None,
     shuffle: int | None = None,
+    user_takes: float | None = None,
     speed: float | None = None,
     stream: Stream | None = None,
     place: str = "",
@@ -173,8 +182,8 @@ def replay_run(
 
     `latency` says how long tools take, `RecordedTimes` that they take what is recorded. `threshold` takes the
     place of the policy's own ones (in [0, 1]); `shuffle` is the seed by which the words of the answers are
-    shuffled. `speed` is as for `play`. `stream` is what the predictors' words were worth in the runs before
-    this one; it learns. Returns the summary of this run alone.
+    shuffled. `user_takes` and `speed` are as for `play`. `stream` is what the predictors' words
+    were worth in the runs before this one; it learns. Returns the summary of this run alone.
 
     Raises:
         RecordingError: saying at `place` what in the record cannot be played.
@@ -202,11 +211,12 @@ def replay_run(
             speed=speed,
             ensemble=heard.played if predictors else None,
             model=run.model,
+            user_takes=user_takes or 0.0,
         )
 
     try:
         sequential, speculative = once((), Mode.OFF), once(predictors, Mode.ON)
-        bound = Bound(registry=registry, judge=judge, latency=takes)
+        bound = Bound(registry=registry, judge=judge, latency=takes, user_takes=user_takes or 0.0)
         least = shortest(bound, steps, speculative)
     except (RecursionError, Unresolvable, re.error) as error:
         # Only a schema or a value of the record can be nested, refer or match like that.
@@ -214,6 +224,8 @@ def replay_run(
     one = _count(steps, registry, judge, speculative)
     if isinstance(takes, RecordedLatency):
         one.untimed_calls = takes.missing(registry)
+    if user_takes is not None:
+        one.user_seconds = sum(pauses(steps, user_takes))
     one.misfires.count(misfires_of(speculative.log.events))
     one.loose = loose_of(steps, speculative.log.events)
     one.sequential_seconds = sequential.seconds

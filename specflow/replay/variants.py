@@ -85,6 +85,7 @@ class Replays:
             predictors=predictors,
             latency=self._latency(variant),
             threshold=variant.threshold,
+            user_takes=variant.user_takes,
             shuffle=variant.shuffle,
             speed=self.speed,
             stream=cast.stream(variant, predictors),

@@ -43,11 +43,12 @@ def replayed(kit: Any, run: Any, guesses: Any, takes: str = "5s", **options: Any
     )
 
 
-def bounded(kit: Any, run: Any, takes: str, *, policy: str) -> tuple[float, ...]:
+def bounded(kit: Any, run: Any, takes: str, *, policy: str, user_takes: float) -> tuple[float, ...]:
     steps = tuple(steps_of(run))
     registry = tools_of(run, Tools(steps, latency(takes)))
     judge = loads(policy, tools=registry)
-    return Bound(registry=registry, judge=judge, latency=latency(takes)).steps(steps)
+    bound = Bound(registry=registry, judge=judge, latency=latency(takes), user_takes=user_takes)
+    return bound.steps(steps)
 
 
 def test_a_guess_of_one_step_ago_is_as_early_as_that_step(kit: Any) -> None:
@@ -113,7 +114,13 @@ LATENCIES = st.sampled_from(["0s", "1.2s", "5s", "20s", "32s", "lognormal:3,1.5"
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(rows=ROWS, takes=LATENCIES, outlives=st.booleans(), chains=st.booleans())
+@given(
+    rows=ROWS,
+    takes=LATENCIES,
+    outlives=st.booleans(),
+    chains=st.booleans(),
+    user_takes=st.sampled_from([0.0, 0.0, 3.0, 20.0, 29.0, 45.0]),
+)
 @example(
     rows=[
         (1.0, [("pay", {"id": 0})], True, [(0, ("lasting", {"id": 0}), 0.9)], 0),
@@ -122,9 +129,10 @@ LATENCIES = st.sampled_from(["0s", "1.2s", "5s", "20s", "32s", "lognormal:3,1.5"
     takes="5s",
     outlives=True,
     chains=False,
+    user_takes=20.0,
 )
 def test_no_run_is_further_than_its_bound_at_any_time(
-    kit: Any, rows: list[Any], takes: str, outlives: bool, chains: bool
+    kit: Any, *, rows: list[Any], takes: str, outlives: bool, chains: bool, user_takes: float
 ) -> None:
     """# INVARIANT: no step of a run ends before the bound says that it can, and no regret is below zero."""
     turns: list[Any] = []
@@ -147,10 +155,10 @@ def test_no_run_is_further_than_its_bound_at_any_time(
 
     policy = wider(kit) if outlives else kit.policy
     ahead = [Foreseeing(foreseen, confidence=0.95)] if chains else None
-    one = replayed(kit, run, guesses, takes, policy=policy, predictors=ahead)
+    one = replayed(kit, run, guesses, takes, policy=policy, predictors=ahead, user_takes=user_takes)
     if not chains:
         ends = accumulate(one.speculative_steps)
-        least = accumulate(bounded(kit, run, takes, policy=policy))
+        least = accumulate(bounded(kit, run, takes, policy=policy, user_takes=user_takes))
         assert all(end >= bound - EPSILON for end, bound in zip(ends, least, strict=True))
         assert one.saved_seconds <= one.oracle_seconds + EPSILON
     assert one.saved_seconds <= one.chained_oracle_seconds + EPSILON
