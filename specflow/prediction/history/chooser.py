@@ -69,7 +69,7 @@ def options(
     worthy = worth(found)
     chances = tables.next_names(dialogue)
     found.add(REPLY, None, [("reply", log_step(chances.get(REPLY, 0.0)))])
-    made, last = dialogue.made, dialogue.events[-1].rstrip("!")
+    made, called, last = dialogue.made, dialogue.called, dialogue.events[-1].rstrip("!")
     for tool in tools:
         chance = chances.get(tool, 0.0)
         pooled: list[Pooled] = []
@@ -78,9 +78,9 @@ def options(
                 pooled = pool(tables, dialogue, tool)
             else:
                 found.skipped.add(tool)
-        fresh = [(tool, one.args) not in made for one in pooled]
+        fresh = [(tool, one.args) not in made for one in pooled] if tool in called else [True] * len(pooled)
         unused, run = small(sum(fresh), 4), small(dialogue.run, 4) if last == tool else 0
-        shared = (log_step(chance), small(dialogue.called.get(tool, 0), 5), last == tool, unused, run)
+        shared = (log_step(chance), small(called.get(tool, 0), 5), last == tool, unused, run)
         if pooled:
             whole: Key = ("tool", *shared)
             for one, keys in zip(pooled, of_calls(dialogue, tool, pooled, fresh), strict=True):

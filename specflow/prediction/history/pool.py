@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -15,7 +15,7 @@ from specflow.prediction.history.dialogue import Args, Dialogue
 from specflow.prediction.history.joins import rows_of
 from specflow.prediction.history.looks import look
 from specflow.prediction.history.remembered import Rows
-from specflow.prediction.history.tables import Tables
+from specflow.prediction.history.tables import Join, Tables
 
 MOST = 14
 BEAM = 12
@@ -53,7 +53,13 @@ class Pooled:
 def pool(tables: Tables, dialogue: Dialogue, tool: str, *, most: int = MOST) -> list[Pooled]:
     """At most `most` calls of the tool, the likeliest by their paths first."""
     found: dict[Args, Pooled] = {}
-    for form, share in tables.usual_forms(tool):
+    forms = tables.usual_forms(tool)
+    if len(forms) == 1 and len(forms[0][0]) == 1:
+        # Each value makes one call, and the best come first.
+        ((name,), share) = forms[0]
+        best = values(tables, dialogue, tool, name, min(WIDE, most))
+        return [Pooled(((name, value),), share * prior, (path,)) for value, prior, path in best]
+    for form, share in forms:
         if not form:
             found[()] = Pooled((), share, ())
             continue
@@ -135,9 +141,11 @@ def _joined(  # noqa: PLR0917 - one caller, which names them alike
     calls = dialogue.calls.get(tool, ())
     called, last = dict.fromkeys(calls), calls[-1] if calls else ()
     for join, often in tables.usual_joins(tool):
-        filled = dict(join)
-        missing = tuple(name for name in form if name not in filled)
-        if not filled.keys() <= set(form) or not all(by_name[name] for name in missing):
+        fills = _fills(join, form)
+        if fills is None:
+            continue
+        filled, missing = fills
+        if not all(by_name[name] for name in missing):
             continue
         rows = rows_of(dialogue, join)
         if not rows.ordered:
@@ -156,8 +164,19 @@ def _joined(  # noqa: PLR0917 - one caller, which names them alike
             _keep(found, one)
 
 
+@lru_cache(maxsize=1024)
+def _fills(join: Join, form: tuple[str, ...]) -> tuple[Mapping[str, str], tuple[str, ...]] | None:
+    """The paths of the parameters that the join fills, and which others the form has; None where it fills one
+    that the form does not have.
+    """
+    filled = dict(join)
+    if not filled.keys() <= set(form):
+        return None
+    return filled, tuple(name for name in form if name not in filled)
+
+
 def _whole(
-    form: tuple[str, ...], filled: dict[str, str], rows: Rows, called: Iterable[Args]
+    form: tuple[str, ...], filled: Mapping[str, str], rows: Rows, called: Iterable[Args]
 ) -> tuple[list[Pooled], float]:
     """The best calls that records alone fill; and how many of all were not made before."""
     where = tuple(filled[name] for name in form)
@@ -173,7 +192,7 @@ def _part(  # noqa: PLR0917 - one caller, which names them alike
     dialogue: Dialogue,
     tool: str,
     form: tuple[str, ...],
-    filled: dict[str, str],
+    filled: Mapping[str, str],
     missing: tuple[str, ...],
     by_name: dict[str, list[Choice]],
     rows: Rows,
@@ -265,7 +284,11 @@ def values(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: 
             if known is None or prior > known[0]:
                 best[value] = (prior, path)
     found = []
+    # To have been said doubles what a value is worth at most.
+    floor = sorted([prior for prior, _ in best.values()])[-most] / 2 if len(best) > most else 0.0
     for value, (prior, path) in best.items():
+        if prior < floor:
+            continue
         seen = look(dialogue, value)
         heard = 2.0 if seen.user else 1.5 if seen.everywhere or seen.model else 1.0
         found.append((value, prior * heard, path))

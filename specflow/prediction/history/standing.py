@@ -108,14 +108,20 @@ _NOWHERE = Part(0, 0, 0, 0, NEVER, NEVER, 0, 0, 0, False, NOTHING, NOTHING)
 
 def _together(parts: Sequence[Part]) -> Part:
     """Where several arguments stand."""
-    user, everywhere, model, used, newest, first, oldest, place, tail, after, words, title = parts[0]
-    for part in parts[1:]:
-        user += part.user
-        everywhere += part.everywhere
-        model += part.model
-        used += part.used
-        newest, first = min(newest, part.newest), min(first, part.first)
-        oldest, place, tail = max(oldest, part.oldest), max(place, part.place), max(tail, part.tail)
-        after |= part.after
-        words, title = words | part.words, part.title or title
-    return Part(user, everywhere, model, used, newest, first, oldest, place, tail, after, words, title)
+    user, everywhere, model, used, newest, first, oldest, place, tail, after, words, title = zip(
+        *parts, strict=True
+    )
+    return Part(
+        sum(user),
+        sum(everywhere),
+        sum(model),
+        sum(used),
+        min(newest),
+        min(first),
+        max(oldest),
+        max(place),
+        max(tail),
+        any(after),
+        NOTHING.union(*words),
+        next(filter(None, reversed(title)), NOTHING),
+    )

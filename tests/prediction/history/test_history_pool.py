@@ -16,7 +16,7 @@ from specflow.prediction.history.chooser import softmax
 from specflow.prediction.history.dialogue import Dialogue, args_of
 from specflow.prediction.history.lesson import train
 from specflow.prediction.history.patterns import Patterns
-from specflow.prediction.history.pool import MOST, pool
+from specflow.prediction.history.pool import MOST, pool, values
 from specflow.prediction.history.tables import REPLY, Tables
 from specflow.prediction.predictor import HistoryItem, PastCall
 
@@ -110,6 +110,18 @@ def test_the_days_around_a_date_that_was_asked_for_are_candidates(tables: Tables
     found = {one.args for one in pool(tables, told(2, status(0)), "get_status")}
     for day in ("2024-05-09", "2024-05-11"):
         assert (("date", day), ("number", "HAT100")) in found
+
+
+@given(st.integers(1, 40), st.integers(0, 45), st.integers(0, 45), st.integers(1, 14))
+def test_the_best_values_are_the_best_of_all(flights: int, said: int, done: int, most: int) -> None:
+    """What cannot be among them is left out before it is looked up in the texts: that changes nothing."""
+    tables = Tables()
+    for number in (0, 1, 2):
+        tables.learn(told(3), "get_status", args_of(status(number).args))
+    dialogue = told(flights, status(done))
+    dialogue.take(HistoryItem(role="user", text=f"What about flight HAT{100 + said}?"))
+    every = values(tables, dialogue, "get_status", "number", 1_000)
+    assert values(tables, dialogue, "get_status", "number", most) == every[:most]
 
 
 def test_the_pool_is_bounded_however_long_the_list(tables: Tables) -> None:
