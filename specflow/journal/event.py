@@ -29,6 +29,8 @@ class EventKind(StrEnum):
     LAUNCHED = "launched"
     RUN_STARTED = "run_started"
     RUN_ENDED = "run_ended"
+    KEPT = "kept"
+    CARRIED = "carried"
     RESOLVED = "resolved"
     VERIFIED = "verified"
     DIVERGED = "diverged"
@@ -69,7 +71,9 @@ class CallEvent:
     about a pending call's result), `parent_id` the one above it, or above a proposal.
     `group` is that of the conversation in a canary (`canary` or `control`). `key` is that under which a
     call is looked up: equal keys are one call. `misfire` says what was wrong with a speculation that ended
-    without being adopted (see `speculation.misfire`), as far as it was known then.
+    without being adopted (see `speculation.misfire`), as far as it was known then. An early read that is
+    `kept` goes on when its session ends: it is `carried` into a later one of its conversation, or else
+    resolved in its own, with the fact `kept`.
     """
 
     kind: EventKind

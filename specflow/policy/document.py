@@ -92,7 +92,7 @@ class MatchPart(Part):
 
 class CachePart(Part):
     ttl: Duration
-    scope: Literal["session", "tenant", "public"] = "session"
+    scope: Literal["session", "thread", "tenant", "public"] = "session"
 
 
 class DestinationsPart(Part):

@@ -15,7 +15,7 @@ from specflow.policy.condition import Cel, needs_of
 from specflow.policy.settings import CONFIRM_WITHIN, Before, Match, ToolSettings, Undo, Verify, Version
 from specflow.policy.undoing import Undoing
 
-SCOPES = ("session", "tenant", "public")
+SCOPES = ("session", "thread", "tenant", "public")
 """Who may be given an early result, the narrowest first."""
 
 T = TypeVar("T")

@@ -141,11 +141,11 @@ class ToolSettings:
     undeclared, which overlaps everything. `retries` counts further attempts after the first and is
     used for reads and keyed calls only. `cost_usd` is the price of a call, `undo_usd` that of undoing
     one, `visible_usd` that of a second in which others can see a wrong effect; `max_concurrent`,
-    `max_branches` and `max_per_minute` are as in `Budgets`, for this tool. An early result is good for `ttl`
-    seconds; with one it may answer several calls of its `scope` (session, tenant or public). `verify_sample`
-    is the share of adopted reads that are run again. `transaction` is the parameter that takes a transaction
-    of the journal's database, for a tool whose effect is there. `timeout` None: a real call waits as long as
-    it would without specflow; an early one is given up after `EARLY_TIMEOUT`.
+    `max_branches` and `max_per_minute` are as in `Budgets`, for this tool. An early result is good for
+    `ttl` seconds; with one it may answer several calls of its `scope` (session, thread, tenant or public).
+    `verify_sample` is the share of adopted reads that are run again. `transaction` is the parameter that
+    takes a transaction of the journal's database, for a tool whose effect is there. `timeout` None: a real
+    call waits as long as it would without specflow; an early one is given up after `EARLY_TIMEOUT`.
     `confirm_within`: from the question to the call that a person has approved; `show` are the reads whose
     results they are shown with it.
     """

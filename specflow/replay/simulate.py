@@ -133,6 +133,7 @@ class _Stage:
             await self._act(turn.session, step, number)
             took.append(loop.time() - began)
         seconds = loop.time() - opened - waited
+        self.coordinator.hopes.over()  # a record is a whole conversation
         await self.coordinator.aclose()
         return Played(seconds=seconds, steps=tuple(took), begins=tuple(begins), turns=tuple(turns), log=log)
 

@@ -18,6 +18,7 @@ from specflow.policy.verdict import Speculate
 from specflow.probe import reach
 from specflow.speculation.ground import LOST_GROUND, stands
 from specflow.speculation.keep import private
+from specflow.speculation.overtaken import demoted, met_a_write, overtaken
 from specflow.speculation.parts import Parts
 from specflow.speculation.pending import Speculation, Standing
 from specflow.speculation.race import Fresh, Won, first
@@ -107,11 +108,7 @@ class Adopter:
                 continue
             if speculation.standing is not Standing.LIVE:
                 continue  # somebody ended it while we waited
-            if (
-                self._demoted(speculation)
-                or self._expired(speculation)
-                or self._met_a_write(session, speculation)
-            ):
+            if overtaken(self._parts, session, speculation):
                 ending.outcome = Outcomes.STALE
                 self._retirer.retire(session, speculation, "stale")
                 continue
@@ -150,30 +147,6 @@ class Adopter:
         door, lease = self._parts.door, await session.lease()
         return await session.orphans.adopt(journal, door, lease, real.call, real.identity, real.moment)
 
-    def _expired(self, speculation: Speculation) -> bool:
-        """INVARIANT: a read is at most as old as its runway, capped by its `ttl`; one still running, too.
-
-        It may have looked at the world when it began.
-        """
-        ttl = speculation.settings.ttl
-        if speculation.writes or ttl is None:
-            return False
-        return self._parts.clock.monotonic() - speculation.started > ttl
-
-    def _demoted(self, speculation: Speculation) -> bool:
-        return not speculation.writes and self._parts.demotions.holds(speculation.tool.name)
-
-    def _met_a_write(self, session: Session, speculation: Speculation) -> bool:
-        if speculation.writes:
-            return False
-        keys, since, own = speculation.footprint, speculation.started, speculation.span
-        settings = speculation.settings
-        # What others may have, too, is held to what others write.
-        beyond = settings.ttl is not None and settings.scope != "session"
-        return session.writes.met(keys, since, own=own) or (
-            beyond and self._parts.shelf.met(keys, since, own)
-        )
-
     async def _adopt(
         self, session: Session, speculation: Speculation, real: RealCall, ending: Ending, fresh: Fresh
     ) -> Done | None:
@@ -205,7 +178,8 @@ class Adopter:
             raise
         finally:
             session.claimed.discard(speculation)
-        met = self._met_a_write(session, speculation) or self._demoted(speculation) or not won.current
+        parts = self._parts
+        met = met_a_write(parts, session, speculation) or demoted(parts, speculation) or not won.current
         if not won.early or met:
             # It lost its race, or a write began while it was awaited, or it has another version now, or its
             # tool has turned out not to be trusted.
@@ -243,7 +217,9 @@ class Adopter:
                 self._parts,
                 speculation,
                 fresh,
-                good=lambda: not self._met_a_write(session, speculation) and asked.done() and asked.result(),
+                good=lambda: (
+                    not met_a_write(self._parts, session, speculation) and asked.done() and asked.result()
+                ),
                 lost=self._retirer.leftovers.cancel,
             )
             return replace(won, current=await asyncio.shield(asked)) if won.early else won

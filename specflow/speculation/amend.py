@@ -29,7 +29,8 @@ from specflow.speculation.parts import Parts
 from specflow.speculation.patch import Amendment, Patcher
 from specflow.speculation.pending import Speculation, Standing
 from specflow.speculation.retire import Retirer
-from specflow.speculation.session import Session, Stuck
+from specflow.speculation.session import Session
+from specflow.speculation.stuck import Stuck
 from specflow.speculation.tell import Teller
 
 log = logging.getLogger("specflow")

@@ -10,7 +10,7 @@ from specflow.prediction.candidate import Candidate
 from specflow.prediction.history.patterns import kit_of
 from specflow.prediction.partial_call import NAME as WRITTEN
 from specflow.speculation.fork import FORK
-from specflow.speculation.parts import Parts
+from specflow.speculation.parts import Mode, Parts
 from specflow.speculation.turn import Outlook, Turn
 
 CERTAIN = frozenset({WRITTEN, FORK})
@@ -28,22 +28,37 @@ def scene_of(turn: Turn) -> Scene:
 def believed(
     parts: Parts, outlook: Outlook, key: str, candidate: Candidate, *, writes: bool, again: bool = False
 ) -> tuple[Candidate, str]:
-    """The candidate with the probability of its call, known by `key`: by all who have proposed it so far for
-    this message. And why none of them is believed: `switched_off`, `drifted`, `free_form`; or
-    that such guesses of the tool are not right often enough, `precision`; or empty.
+    """The candidate with the probability of its call, known by `key`: by all who have proposed it so far
+    for this message; of a read that outlives the run, to be asked for while it lives. And why none of them
+    is believed: `switched_off`, `drifted`, `free_form`; or that such guesses of the tool are not right
+    often enough, `precision`; or empty.
 
     `again`: it has been here before.
     """
     if again or candidate.predictor in CERTAIN or not outlook.turn.context.speaks:
         return candidate, ""
     said, scene, tool = _said(outlook, key, candidate), scene_of(outlook.turn), candidate.call.tool
-    likely = parts.ensemble.probability(tool, said, scene)
+    # In shadow mode nothing lives on, and what would have run is counted by the next message alone.
+    lives = outlook.turn.session.mode is Mode.ON and life(parts, outlook.turn, tool) is not None
+    in_time = lives and not writes
+    likely = parts.ensemble.probability(tool, said, scene, in_time=in_time)
     # INVARIANT: of a write, nobody believes more than its predictor says itself.
     candidate = replace(candidate, confidence=min(likely, candidate.confidence) if writes else likely)
     doubt = parts.ensemble.reason(tool, said, scene)
-    if not doubt and candidate.confidence < parts.ensemble.needed(tool, said, scene):
+    if not doubt and candidate.confidence < parts.ensemble.needed(tool, said, scene, in_time=in_time):
         doubt = IMPRECISE
     return candidate, doubt
+
+
+def life(parts: Parts, turn: Turn, name: str) -> float | None:
+    """Seconds for which an early result of the tool is good in the conversation, also after this run; None
+    where it ends with the run.
+    """
+    tool = parts.registry.get(name)
+    settings = None if tool is None else parts.judge.settings(tool)
+    if settings is None or settings.scope == "session" or settings.redact or not turn.session.key.thread:
+        return None
+    return settings.ttl
 
 
 def _said(outlook: Outlook, key: str, candidate: Candidate) -> Mapping[str, float]:

@@ -31,12 +31,12 @@ from specflow.speculation.admit import admit
 from specflow.speculation.adopt import Adopter, Ending, RealCall
 from specflow.speculation.amend import Amender
 from specflow.speculation.awaited import Awaited
-from specflow.speculation.believe import learn
 from specflow.speculation.best_first import best_first
 from specflow.speculation.branch import Branch
 from specflow.speculation.chain import Chains
 from specflow.speculation.conversation import Known
 from specflow.speculation.forks import Forks
+from specflow.speculation.hopes import Hopes
 from specflow.speculation.launch import Launcher
 from specflow.speculation.make import Maker
 from specflow.speculation.match import match_key
@@ -70,7 +70,7 @@ class Coordinator:
         forks = Forks(parts, self._retirer.leftovers)
         self._presumer = Presumer(parts, self._tell, self._retirer, self._chains, forks)
         self._launcher.started = self._presumer.started
-        self._shadows = Shadows(parts, self._launcher, self._presumer, forks)
+        self._shadows, self.hopes = Shadows(parts, self._launcher, self._presumer, forks), Hopes(parts)
         self._adopter = Adopter(parts, self._tell, self._retirer)
         self._amender = Amender(parts, self._tell, self._retirer)
 
@@ -93,14 +93,14 @@ class Coordinator:
         """A model is about to be called. What its earlier turns left unadopted ends here.
 
         `lane` tells agents that run side by side in one session apart; `spawn` is the context in which
-        early calls of this turn run. The turn's session is another one than that given when a new run
-        of the conversation begins.
+        early calls of this turn run. A new run of the conversation has another session than that given.
         """
         if context.history and context.history[-1].role == "user":
             session = self._sessions.for_new_run(session, lane)
         session.touched, session.paused = True, False
         self._retirer.unadopted(session, "turn_ended", lane=lane, began=session.lanes.get(lane, -math.inf))
         session.grove.prune()
+        self._sessions.begin_turn(session, lane, spawn)
         now = session.lanes[lane] = self._parts.clock.monotonic()
         reads = (*session.pending, *session.claimed)
         session.writes.forget_before(min([now, *(item.started for item in reads)]))
@@ -141,10 +141,9 @@ class Coordinator:
             return
         self._launcher.end(turn, whole=not cause)
         self._chains.end(turn)
-        session = turn.session
-        session.turns.discard(turn)
+        (session := turn.session).turns.discard(turn)
         session.newest[turn.lane] = turn
-        learn(self._parts, turn, made := {self._key(call): call.tool for call in calls}, cause)
+        self.hopes.learn(turn, made := {self._key(call): call.tool for call in calls}, cause)
         wanted = {*made, *(self._key(call) for call in reads_with(self._parts, calls))}
         turn.message = None if cause else message_of(calls, wanted)
         for speculation in session.pending:

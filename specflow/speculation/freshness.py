@@ -8,7 +8,8 @@ cache, say) counts as one, whether it is adopted or not; only not for itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from specflow.effects.footprint import Keys, overlap
@@ -54,6 +55,15 @@ class WriteLog:
     def end(self, span: WriteSpan, at: float) -> None:
         """The write, or its undo, is over and settled."""
         span.end = at
+
+    @contextmanager
+    def during(self, keys: Keys, now: Callable[[], float]) -> Iterator[None]:
+        """Around what takes back more than early work of the session's own; None: whatever that may be."""
+        span = self.begin(keys, now())
+        try:
+            yield
+        finally:
+            self.end(span, now())
 
     def met(self, keys: Keys, since: float, *, own: WriteSpan | None = None) -> bool:
         """Whether a read of `keys` that began at `since` and is adopted now met a write; `own` is its own."""

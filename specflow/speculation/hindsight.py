@@ -50,7 +50,10 @@ class Hindsight:
     def see(self, event: CallEvent) -> list[Missed]:
         """Take an event in; returns the misfires of which no more will be known."""
         if event.kind is EventKind.RESOLVED and event.misfire:
-            return self._missed(event)
+            found = self._missed(event)
+            # Its session was at rest before it: nothing more will be heard of that.
+            over = event.facts.get("kept") and not self._keep and event.speculation_id in self._kept
+            return found + (self._over([event.speculation_id]) if over else [])
         if event.kind is EventKind.CALL_ENDED and event.outcome != "refused":
             self._made((_conversation(event), event.key))
         elif event.kind is EventKind.TURN_ENDED:

@@ -17,6 +17,7 @@ from specflow.policy.settings import EARLY_TIMEOUT, ToolSettings
 from specflow.policy.verdict import Speculate, Verdict
 from specflow.prediction.candidate import Candidate, Retraction, probability
 from specflow.speculation.believe import believed
+from specflow.speculation.duplicate import running_for
 from specflow.speculation.early_write import check_record, grounds, reason_not_to_disturb, reason_not_to_write
 from specflow.speculation.ground import await_ground
 from specflow.speculation.heard import heard
@@ -25,7 +26,7 @@ from specflow.speculation.keep import keeping
 from specflow.speculation.lookahead import beyond
 from specflow.speculation.match import match_key
 from specflow.speculation.parts import Mode, Parts
-from specflow.speculation.pending import Speculation
+from specflow.speculation.pending import Speculation, Stay
 from specflow.speculation.retire import Retirer
 from specflow.speculation.room import Room
 from specflow.speculation.share import Sharer
@@ -87,10 +88,10 @@ class Launcher:
         verdict = parts.judge.judge(tool, call, context=parts.context, tainted=candidate.tainted)
         key = match_key(call, settings.match, writes=verdict.effect.writes)
         candidate, doubt = believed(parts, outlook, key, candidate, writes=verdict.effect.writes, again=again)
-        known = session.pending.first(key)
+        known = running_for(parts, self._retirer, session, key)
         if known is not None and not doubt:
             known.supporters.add(candidate.predictor)
-            if not known.writes and known.lane == turn.lane:
+            if not known.writes and known.lane == turn.lane and known.stay is not Stay.CARRIED:
                 self._hope(outlook, known, candidate)
             tell(turn, candidate, verdict, "duplicate")
             return known if known.tool == tool else None
@@ -126,6 +127,7 @@ class Launcher:
             probability=weighed.probability,
             value=weighed.value,
             source=weighed.source,
+            spawn=turn.spawn,
         )
         self._launch(outlook, speculation, weighed)
         self._sharer.offer(session, speculation, turn.spawn)
@@ -143,8 +145,9 @@ class Launcher:
         again: bool,
     ) -> Weighed | None:
         """What the gate says; None where it withholds the call. `alone`: nobody waits for the answer."""
-        parts, turn = self._parts, outlook.turn
-        weighed = weigh(parts, outlook, candidate, settings, verdict)
+        parts, turn, tool = self._parts, outlook.turn, candidate.call.tool
+        judged = (parts, outlook, candidate, settings, verdict)
+        weighed = self._room.for_guess(turn.session, tool, lambda: weigh(*judged))
         if weighed.waits and alone:
             wait_for_room(
                 turn,
@@ -239,6 +242,7 @@ class Launcher:
         gone_wrong: BaseException | None = None
         try:
             await session.ready()
+            speculation.line = session.line
             if speculation.writes:
                 await check_record(parts, session, speculation)
                 with speculation.prepared():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,14 @@ class Standing(StrEnum):
     RETIRED = "retired"
 
 
+class Stay(StrEnum):
+    """HOME: in the run that began it. KEPT: it waits for the next. CARRIED: in a later one."""
+
+    HOME = "home"
+    KEPT = "kept"
+    CARRIED = "carried"
+
+
 @dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Speculation:
     """One call started early, as the only leaf of its branch. Times on the runtime's monotonic clock.
@@ -43,7 +52,9 @@ class Speculation:
     a copy of what the tool returned; there may be things that cannot be copied. `amendable`: a real call that
     is nearly this one may be made of it by its patch. `answered` counts calls that it has answered beside its
     own, `waited_for` those that wait for it now. `probability`, `value` (USD) and `source` are what the gate
-    went by, `size` is that of its result in bytes. `misfire` says what was wrong with it, once it is lost.
+    went by, `size` is that of its result in bytes. `stay`: whether it has outlived its run; `line`
+    tells whether another process has had the conversation since it was begun.
+    `spawn` is the context that it runs in. `misfire` says what was wrong with it, once it is lost.
     """
 
     speculation_id: str
@@ -61,6 +72,8 @@ class Speculation:
     finished: float | None = None
     standing: Standing = Standing.LIVE
     expected: bool = False
+    stay: Stay = Stay.HOME
+    line: int = -1
     giving_up: asyncio.TimerHandle | None = None
     watched: asyncio.TimerHandle | None = None
     amendable: bool = False
@@ -84,6 +97,7 @@ class Speculation:
     answered: int = 0
     waited_for: int = 0
     patience: Patience = field(default_factory=lambda: Patience(None))
+    spawn: contextvars.Context | None = None
     claims: tuple[str, ...] = ()
     needs: tuple[Speculation, ...] = ()
     dependents: list[Speculation] = field(default_factory=list)
@@ -127,6 +141,14 @@ class Speculation:
     def running(self) -> bool:
         return self.work is not None and not self.work.done()
 
+    @property
+    def came_to_nothing(self) -> bool:
+        """Whether it is over without a result that others could have a copy of."""
+        work = self.work
+        if work is None or not work.done():
+            return False
+        return work.cancelled() or work.exception() is not None or not self.copied
+
     def leave(self, home: Branch) -> bool:
         """One of the hypotheses that hoped for it has ended; whether there is no other one."""
         if home in self.homes:
@@ -163,19 +185,26 @@ class PendingTable:
 
     def take(self, speculation: Speculation, standing: Standing) -> bool:
         """Take a live speculation out of the table for good. False: somebody was first."""
-        # INVARIANT: a speculation leaves LIVE once; adoption and retirement cannot both have it.
-        if speculation.standing is not Standing.LIVE:
+        # INVARIANT: a speculation leaves LIVE once; adoption and retirement cannot both have it. Nor can the
+        # table of a run that is over have what has been carried into another one.
+        if speculation.standing is not Standing.LIVE or speculation not in self._live.get(
+            speculation.key, ()
+        ):
             return False
         speculation.standing = standing
         for timer in (speculation.giving_up, speculation.watched):
             if timer is not None:
                 # It would hold on to the whole session for as long as it had been ready to wait.
                 timer.cancel()
+        self.release(speculation)
+        return True
+
+    def release(self, speculation: Speculation) -> None:
+        """Take it out of the table and let it live: another table will have it."""
         entries = self._live[speculation.key]
         entries.remove(speculation)
         if not entries:
             del self._live[speculation.key]
-        return True
 
     def __iter__(self) -> Iterator[Speculation]:
         return iter([item for entries in self._live.values() for item in entries])

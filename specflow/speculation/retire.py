@@ -18,8 +18,9 @@ from specflow.speculation.ground import LOST_GROUND
 from specflow.speculation.leftovers import Leftovers
 from specflow.speculation.not_called import watch
 from specflow.speculation.parts import Parts
-from specflow.speculation.pending import Speculation, Standing
-from specflow.speculation.session import Session, Stuck
+from specflow.speculation.pending import Speculation, Standing, Stay
+from specflow.speculation.session import Session
+from specflow.speculation.stuck import Stuck
 from specflow.speculation.tell import Teller, misfire_in
 from specflow.speculation.touch import disturbed_by, disturbs
 
@@ -130,7 +131,8 @@ class Retirer:
     def dispose(self, session: Session, speculation: Speculation, cause: str) -> None:
         """Cancel or take back the work of a speculation that is out of the table."""
         # By the message that it was lost to: undoing a write can take longer than the next turn.
-        speculation.misfire = misfire_in(session, speculation, cause)
+        if speculation.stay is not Stay.KEPT:
+            speculation.misfire = misfire_in(session, speculation, cause)
         speculation.decided.set()
         with self._one_by_one() as wave:
             while speculation.homes:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from specflow.policy.settings import ToolSettings
 from specflow.speculation.parts import Parts
-from specflow.speculation.pending import Speculation
+from specflow.speculation.pending import Speculation, Stay
 from specflow.speculation.retire import Retirer
 from specflow.speculation.session import Session
+from specflow.speculation.weigh import Weighed
+
+HELD = frozenset({"max_branches", "max_result_bytes"})
+"""Budgets for what is held until somebody asks for it."""
 
 
 class Room:
@@ -37,6 +41,21 @@ class Room:
         victim = least_valuable(running)
         if victim is not None:
             self._retirer.retire(session, victim, "preempted")
+
+    def for_guess(self, session: Session, tool: str, weigh: Callable[[], Weighed]) -> Weighed:
+        """What a guess of the tool weighs; what earlier runs have left gives way where it takes its room."""
+        weighed = weigh()
+        while weighed.cause == "budget" and weighed.facts.get("budget") in HELD:
+            carried = [item for item in session.pending if item.stay is Stay.CARRIED]
+            full = len(session.pending) >= self._parts.judge.budgets.max_branches
+            bytes_short = weighed.facts.get("budget") == "max_result_bytes"
+            its = [item for item in carried if full or bytes_short or item.tool.name == tool]
+            victim = least_valuable(its)
+            if victim is None:
+                break
+            self._retirer.retire(session, victim, "budget")
+            weighed = weigh()
+        return weighed
 
     def for_results(self, session: Session) -> None:
         """An early call has returned: let go of what is held beyond the budget."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,8 +27,9 @@ from specflow.speculation.living import Living
 from specflow.speculation.model_calls import ModelCalls
 from specflow.speculation.orphans import Orphans
 from specflow.speculation.parts import Mode
-from specflow.speculation.pending import PendingTable, Speculation
+from specflow.speculation.pending import PendingTable, Speculation, Stay
 from specflow.speculation.spending import Spending
+from specflow.speculation.stuck import Stuck
 from specflow.speculation.switched_off import SwitchedOff
 from specflow.speculation.whole_run import WholeRun
 
@@ -46,14 +48,6 @@ class SessionKey:
     thread: str
     run: str = ""
     anchor: object = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stuck:
-    """An early effect of which nobody can tell whether it happened."""
-
-    tool: str
-    effect_id: str
 
 
 class Session:
@@ -75,9 +69,11 @@ class Session:
         switched_off: SwitchedOff,
         missed: Missed,
         most_branches: int = 64,
+        look: Callable[[Session], Awaitable[None]],
+        now: Callable[[], float],
         before: Iterable[asyncio.Task[None]] = (),
     ) -> None:
-        """`before` are the ends of earlier sessions of the key: nothing new is done until they are over."""
+        """Nothing is done until the ends of earlier sessions of the key (`before`) and a `look` are over."""
         self.key = key
         self.session_id = ids.new("ses")
         self.mode, self.group = mode, group
@@ -97,7 +93,7 @@ class Session:
         self.newest: dict[str, object] = {}
         """By lane: its newest model turn that has ended."""
         self.spending = Spending()
-        self.used = 0.0
+        self.used, self.line = 0.0, 0
         self.touched = False
         self.paused = self.closing = self.taking_back = False
         self.ended = self.completed = False
@@ -114,9 +110,8 @@ class Session:
         self._quiet.set()
         self._journal, self._settler = journal, settler
         self._owner, self._tenant = owner, tenant
-        self._living, self._missed = living, missed
-        self.switched_off, self.switches_read = switched_off, False
-        self._before = tuple(before)
+        self._living, self._missed, self._look, self._now = living, missed, look, now
+        self.switched_off, self.switches_read, self._before = switched_off, False, tuple(before)
         self._lease: Lease | None = None
         self._recovered, self._lock = False, asyncio.Lock()
 
@@ -132,8 +127,9 @@ class Session:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing goes on in it, and nothing waits for its adoption."""
-        return not self.busy and not len(self.pending) and not self.waiting
+        """Whether nothing goes on in it, and nothing of its own waits for its adoption."""
+        own = any(item.stay is not Stay.CARRIED for item in self.pending)
+        return not self.busy and not own and not self.waiting
 
     def enter(self) -> None:
         """A real call begins."""
@@ -172,6 +168,7 @@ class Session:
         return self._lease
 
     async def _open(self) -> None:
+        await self._look(self)  # once more: from now on it is this session that a later one finds
         self._living.add(self.session_id)
         try:
             self._lease = await self._journal.open_session(
@@ -196,6 +193,7 @@ class Session:
                 # Another tenant may well have a conversation of the same name.
                 if row.tenant == self._tenant and not self._living.lives(row.session_id):
                     await self._take(row.session_id)
+        await self._look(self)
         await self._run.must_stand()
         if self.run_key and self.known is not None:
             self.orphans = await self._run.orphans(self.known, self.orphans)
@@ -209,11 +207,11 @@ class Session:
     async def _take(self, session_id: str) -> None:
         # The thread goes on here: whoever held it before is fenced off.
         taken = await self._journal.take_session(session_id, owner=self._owner, force=True)
-        if taken is None:
-            return
-        self._living.drop(session_id)
-        reach("recover.taken")
-        await settle_taken(self._journal, self._settler, taken, cause="resumed", told=self._beware)
+        if taken is not None:
+            self._living.drop(session_id)
+            reach("recover.taken")
+            with self.writes.during(None, self._now):
+                await settle_taken(self._journal, self._settler, taken, cause="resumed", told=self._beware)
 
     def _beware(self, row: EffectRow) -> None:
         """INVARIANT: a real call never runs beside its own twin of which nobody knows whether it happened."""
@@ -256,8 +254,10 @@ class Session:
         if self._lease is None and not (self.ended and len(self.orphans)) and not await self._owes():
             return
         lease = await self.lease()
+        undoes = self.taking_back or (self.ended and len(self.orphans))
         try:
-            await self._settle(lease)
+            with self.writes.during(None, self._now) if undoes else nullcontext():
+                await self._settle(lease)
         except FencedError:
             log.debug("session %s goes on elsewhere and is settled there", self.session_id)
         except asyncio.CancelledError:

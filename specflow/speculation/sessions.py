@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import weakref
 from collections import OrderedDict
@@ -12,8 +13,10 @@ from specflow.errors import ClaimedError, SpecflowError
 from specflow.journal.event import EventKind
 from specflow.settlement.recover import settle_taken
 from specflow.speculation.conversation import Continued, Conversation, Known, conversation_of
+from specflow.speculation.kept import Kept
 from specflow.speculation.model_calls import ModelCalls
 from specflow.speculation.parts import Parts
+from specflow.speculation.pending import Stay
 from specflow.speculation.retire import Retirer
 from specflow.speculation.session import Session, SessionKey
 from specflow.speculation.switched_off import SwitchedOff
@@ -40,6 +43,7 @@ class Sessions:
         self._orphans: set[asyncio.Task[None]] = set()
         self._runs: OrderedDict[SessionKey, tuple[str, Conversation | None]] = OrderedDict()
         self._switched_off = SwitchedOff(parts.journal, parts.tenant)
+        self._kept = Kept(parts, tell, retirer)
 
     def get(self, key: SessionKey) -> Session:
         """The session of that key, made when there is none."""
@@ -68,6 +72,8 @@ class Sessions:
             switched_off=self._switched_off,
             missed=parts.door.missed,
             most_branches=parts.lookahead.branches,
+            look=self._kept.look,
+            now=parts.clock.monotonic,
             before=[task for other, task in self._closing.items() if other.key == key],
         )
         # Not the session itself: what it holds must not keep it alive.
@@ -77,6 +83,10 @@ class Sessions:
             tell.model_call(there, how, early) if (there := known()) is not None else None
         )
         return session
+
+    def begin_turn(self, session: Session, lane: str, spawn: contextvars.Context) -> None:
+        """A model is about to be called: what earlier runs of the conversation have kept is there for it."""
+        self._kept.give(session, lane, spawn)
 
     def preempt(self, conflict: ClaimedError) -> None:
         """A real call comes first: what another session here holds for a guess only is given up."""
@@ -89,7 +99,7 @@ class Sessions:
 
     def for_new_run(self, session: Session, lane: str) -> Session:
         """The user has spoken: what an earlier run left behind ends, unless others are at work in it."""
-        others = any(item.lane != lane for item in session.pending)
+        others = any(item.lane != lane and item.stay is not Stay.CARRIED for item in session.pending)
         if not session.touched or session.busy or session.closing or others or session.run_key:
             # A run with a key is not told by who spoke last: its first turn may be made again.
             return session
@@ -134,6 +144,7 @@ class Sessions:
         if self._open.get(session.key) is session:
             del self._open[session.key]
             self._remember(session)
+        self._kept.keep(session, cause)
         self._retirer.end(session, cause)
         # A task of its own: whoever waits for it may be cancelled, the closing goes on.
         task = asyncio.get_running_loop().create_task(self._close(session, cause))
@@ -168,6 +179,7 @@ class Sessions:
 
     async def finish(self, session: Session, lane: str, cause: str) -> None:
         """An agent of the session is done. When nothing else goes on in it, the session is settled."""
+        self._kept.keep(session, cause, lane)
         self._retirer.end(session, cause, lane=lane)
         session.newest.pop(lane, None)
         session.lanes.pop(lane, None)
@@ -214,6 +226,7 @@ class Sessions:
         """Close every session; raises the first error, when all are done."""
         for session in tuple(self._open.values()):
             self.close(session, "shutdown")
+        self._kept.end("shutdown")
         if self._orphans:
             await asyncio.wait(set(self._orphans))
         ended = await asyncio.shield(asyncio.gather(*self._closing.values(), return_exceptions=True))

@@ -47,6 +47,7 @@ class Sharer:
                 Offer(
                     speculation=speculation,
                     session_id=session.session_id,
+                    thread=session.key.thread,
                     tenant=self._parts.tenant,
                     loop=asyncio.get_running_loop(),
                     context=context,
@@ -97,6 +98,7 @@ class Sharer:
             key,
             settings=settings,
             session_id=session.session_id,
+            thread=session.key.thread,
             tenant=self._parts.tenant,
             now=self._parts.clock.monotonic(),
         )

@@ -1,8 +1,9 @@
 """SHARED: an early result that may answer several calls, within its `ttl` and its declared scope.
 
-`session`: calls of the same run. `tenant`: runs of the same tenant. `public`: all runs of this process.
-Without a `cache` in the policy one result answers one call. What another process writes is not seen here:
-that is bounded by the `ttl` alone.
+`session`: calls of the same run. `thread`: runs of the same conversation. `tenant`: runs of the same tenant.
+`public`: all runs of this process. Without a `cache` in the policy one result answers one call. What another
+process writes is not seen here: that is bounded by the `ttl` alone. But when it has had the conversation that
+a read is from, the read is not given to that any more (`follow`).
 
 # INVARIANT: nothing that could tell who asked leaves its session: a tool that is given state of the run never
 # runs early, one with redacted fields is not shared further, nor is a result found under other context
@@ -15,10 +16,11 @@ import asyncio
 import contextvars
 import threading
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 
 from specflow.effects.footprint import Keys
 from specflow.policy.settings import ToolSettings
@@ -28,13 +30,24 @@ from specflow.speculation.pending import Speculation
 MOST = 4_096
 """Results that are held; the oldest goes first."""
 
+MOST_LINES = 10_000
+"""Conversations of which it is known who has had them."""
+
+NEWEST = 8
+"""Sessions of a conversation that are remembered."""
+
+UNKNOWN = -1
+"""The line of a read whose run has not looked yet."""
+
 MOST_BYTES = 64 << 20
 """Bytes of results that are held when a further read is begun; the oldest goes first."""
 
 _CONFIG = "child_runnable_config"
 """The context variable in which LangChain keeps the run's config; a tool can read it unseen."""
 
-_OF_RUNS = frozenset({"thread_id", "run_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map"})
+_OF_RUNS = frozenset(
+    {"thread_id", "run_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map", "specflow_run_key"}
+)
 """What is another one in every run. Whatever else an application put into `configurable` says who asks."""
 
 _OF_FRAMEWORKS = frozenset({"current_context", "specflow_inside"})
@@ -49,6 +62,7 @@ class Offer:
 
     speculation: Speculation
     session_id: str
+    thread: str
     tenant: str
     loop: asyncio.AbstractEventLoop
     context: contextvars.Context
@@ -56,9 +70,15 @@ class Offer:
     @property
     def over(self) -> bool:
         """Whether it came to nothing."""
-        work = self.speculation.work
-        failed = work is not None and work.done() and (work.cancelled() or work.exception() is not None)
-        return failed or (work is not None and work.done() and not self.speculation.copied)
+        return self.speculation.came_to_nothing
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Line:
+    """A conversation while this process alone has it: its newest `sessions`."""
+
+    number: int
+    sessions: deque[str] = field(default_factory=lambda: deque(maxlen=NEWEST))
 
 
 class Shelf:
@@ -69,6 +89,8 @@ class Shelf:
         self._off: set[Speculation] = set()
         """What is not offered any more, and may still be adopted by who has it already."""
         self._writes = WriteLog()
+        self._lines: OrderedDict[tuple[str, str], _Line] = OrderedDict()
+        self._numbers = count(1)
         self._lock = threading.RLock()
 
     # As a log of writes: every session tells it of its own.
@@ -107,7 +129,7 @@ class Shelf:
                     self._drop(item)
 
     def take(
-        self, key: str, *, settings: ToolSettings, session_id: str, tenant: str, now: float
+        self, key: str, *, settings: ToolSettings, session_id: str, thread: str, tenant: str, now: float
     ) -> list[Offer]:
         """What may answer a call of that key, the first registered first; `settings` are the asker's."""
         with self._lock:
@@ -121,7 +143,7 @@ class Shelf:
             offer
             for offer in found
             if now - offer.speculation.started <= settings.ttl
-            and _within(offer, settings, session_id, tenant)
+            and _within(offer, settings, session_id, thread, tenant)
             and (offer.speculation.finished is not None or offer.loop is asyncio.get_running_loop())
         ]
 
@@ -135,6 +157,34 @@ class Shelf:
         finally:
             with self._lock:
                 item.waited_for -= 1
+
+    def follow(self, thread: str, tenant: str, *, newest: str, session_id: str) -> int:
+        """A session of the conversation is about to do something; `newest` is the one opened last, as the
+        journal has it. Returns the number of the conversation's line, which is another one whenever that
+        was not known here: then another process has had the conversation, and may have written.
+
+        What was begun on another line is not offered to the conversation any more.
+        """
+        with self._lock:
+            line = self._lines.pop((tenant, thread), None)
+            if line is None or newest not in line.sessions:
+                line = _Line(number=next(self._numbers))
+            # Most sessions never come into the journal: what is the last one there must not be forgotten.
+            line.sessions.extend((newest, session_id))
+            self._lines[tenant, thread] = line
+            if len(self._lines) > MOST_LINES:
+                self._lines.popitem(last=False)
+            for item, offer in tuple(self._offers.items()):
+                old = item.line not in {UNKNOWN, line.number}
+                if old and (offer.tenant, offer.thread) == (tenant, thread):
+                    self._drop(item)
+            return line.number
+
+    def withdraw(self, item: Speculation) -> None:
+        """It is not offered any more."""
+        with self._lock:
+            if item in self._offers:
+                self._drop(item)
 
     def _drop(self, item: Speculation) -> None:
         del self._offers[item]
@@ -157,7 +207,13 @@ def shareable(speculation: Speculation) -> bool:
     return not speculation.writes and settings.ttl is not None and own and speculation.span is None
 
 
-def _within(offer: Offer, settings: ToolSettings, session_id: str, tenant: str) -> bool:
+def outlives(speculation: Speculation) -> bool:
+    """Whether others may have it beyond its own run."""
+    settings = speculation.settings
+    return shareable(speculation) and settings.scope != "session" and not settings.redact
+
+
+def _within(offer: Offer, settings: ToolSettings, session_id: str, thread: str, tenant: str) -> bool:
     """INVARIANT: the scopes of both sides allow it, of who has begun it and of who asks."""
     if offer.session_id == session_id:
         return True
@@ -165,12 +221,14 @@ def _within(offer: Offer, settings: ToolSettings, session_id: str, tenant: str) 
     scopes = {theirs.scope, settings.scope}
     if "session" in scopes or theirs.redact or settings.redact:
         return False
-    if "tenant" in scopes and offer.tenant != tenant:
+    if scopes != {"public"} and offer.tenant != tenant:
         return False
-    return _same_context(offer.context, contextvars.copy_context())
+    if "thread" in scopes and (not thread or offer.thread != thread):
+        return False
+    return same_context(offer.context, contextvars.copy_context())
 
 
-def _same_context(one: contextvars.Context, other: contextvars.Context) -> bool:
+def same_context(one: contextvars.Context, other: contextvars.Context) -> bool:
     """Whether a tool could tell them apart: a web framework keeps the user in such variables."""
     variables = {variable for variable in (*one, *other) if variable.name not in _OF_FRAMEWORKS}
     return all(

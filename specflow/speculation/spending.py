@@ -54,6 +54,15 @@ class Spending:
         self._begun.append((speculation.started, speculation.tool.name))
         return Slot(lambda: self._ended(speculation))
 
+    def inherit(self, speculation: Speculation) -> None:
+        """An early read that an earlier run of the conversation has launched is this one's now.
+
+        What it costs was at stake in that one.
+        """
+        if speculation.work is not None and not speculation.work.done():
+            self._running.add(speculation)
+            Slot(lambda: self._ended(speculation)).hold(speculation.work)
+
     def _ended(self, speculation: Speculation) -> None:
         self._running.discard(speculation)
         self.room()

@@ -19,7 +19,7 @@ from specflow.speculation.misfire import misfire_of
 from specflow.speculation.model_calls import Adoption, Recording
 from specflow.speculation.odds import counts
 from specflow.speculation.parts import Parts
-from specflow.speculation.pending import Speculation
+from specflow.speculation.pending import Speculation, Stay
 from specflow.speculation.session import Session
 from specflow.speculation.turn import Turn
 
@@ -184,7 +184,7 @@ class Teller:
             outcome=outcome,
             cause=cause,
             misfire=misfire,
-            facts=measured,
+            facts={**measured, "kept": 1.0} if speculation.stay is Stay.KEPT else measured,
         )
         row = PredictionRow(
             speculation_id=speculation.speculation_id,

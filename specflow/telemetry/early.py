@@ -103,11 +103,40 @@ def run_ended(tracing: Tracing, event: CallEvent) -> None:
     entry.end(tracing.at(event))
 
 
+def kept(tracing: Tracing, event: CallEvent) -> None:
+    """It outlives its run: its spans are not that session's any more, which is about to be at rest."""
+    _move(tracing, event, _keeper(event))
+    entry = tracing.ledger.get(Kind.SPECULATION, event.speculation_id)
+    span = None if entry is None else tracing.recording(entry)
+    if span is not None:
+        span.add_event(names.EVENT_KEPT, {}, tracing.at(event))
+
+
+def carried(tracing: Tracing, event: CallEvent) -> None:
+    """A later run of its conversation has it, and ends with it."""
+    _move(tracing, event, event.session_id)
+
+
+def _move(tracing: Tracing, event: CallEvent, session: str) -> None:
+    for kind in (Kind.SPECULATION, Kind.RUN):
+        entry = tracing.ledger.get(kind, event.speculation_id)
+        if entry is not None:
+            tracing.ledger.move(entry, session)
+
+
+def _keeper(event: CallEvent) -> str:
+    """What keeps its spans while no session does."""
+    return f"kept:{event.speculation_id}"
+
+
 def resolved(tracing: Tracing, event: CallEvent) -> None:
     entry = tracing.ledger.get(Kind.SPECULATION, event.speculation_id)
     if entry is None:
         return
     _end(tracing, entry, event)
+    if event.facts.get("kept"):
+        # No session will come to rest with it.
+        tracing.ledger.settle(_keeper(event))
 
 
 def compensation_started(tracing: Tracing, event: CallEvent) -> None:

@@ -26,6 +26,8 @@ HANDLERS: Mapping[EventKind, Handler] = {
     EventKind.LAUNCHED: early.launched,
     EventKind.RUN_STARTED: early.run_started,
     EventKind.RUN_ENDED: early.run_ended,
+    EventKind.KEPT: early.kept,
+    EventKind.CARRIED: early.carried,
     EventKind.RESOLVED: early.resolved,
     EventKind.VERIFIED: ignored,
     EventKind.DIVERGED: ignored,

@@ -110,6 +110,15 @@ class Ledger:
         while len(self._entries) > self._limit:
             self._drop(next(iter(self._entries)))
 
+    def move(self, entry: Entry, session: str) -> None:
+        """Let the entry belong to another session, by each of its names; it rests when that one does."""
+        for key in [key for key in self._sessions.get(entry.session, ()) if self._entries.get(key) is entry]:
+            del self._sessions[entry.session][key]
+            self._sessions.setdefault(session, {})[key] = None
+        if not self._sessions.get(entry.session, True):
+            del self._sessions[entry.session]
+        entry.session = session
+
     def forget(self, entry: Entry) -> None:
         """Drop an entry that nobody will settle."""
         key = (entry.kind, entry.ident)

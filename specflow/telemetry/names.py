@@ -38,6 +38,7 @@ SPAN_RUN: Final = "specflow.run"
 SPAN_COMPENSATE: Final = "specflow.compensate"
 SPAN_INTERRUPT: Final = "specflow.interrupt"
 EVENT_WITHHELD: Final = "specflow.withheld"
+EVENT_KEPT: Final = "specflow.kept"
 EVENT_CONVERSATION_BRANCHED: Final = "specflow.conversation_branched"
 
 # Attributes. Times in seconds.

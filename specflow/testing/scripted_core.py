@@ -230,6 +230,10 @@ class ScriptedCore:
         """The run ends."""
         await self.coordinator.settle(self.session)
 
+    async def aclose(self) -> None:
+        """No run will come any more."""
+        await self.coordinator.aclose()
+
     def left_behind(self) -> list[str]:
         """What the coordinator still holds, in words; nothing, once it is closed."""
         sessions = self.coordinator._sessions  # noqa: SLF001 - nobody else asks
@@ -238,6 +242,7 @@ class ScriptedCore:
             "sessions being closed": sessions._closing,  # noqa: SLF001 - as above
             "sessions being taken over": sessions._orphans,  # noqa: SLF001 - as above
             "sessions at work": self.parts.living._own,  # noqa: SLF001 - as above
+            "kept reads": sessions._kept._reads,  # noqa: SLF001 - as above
         }
         return [f"{len(kept)} {name}" for name, kept in held.items() if kept]
 

@@ -68,9 +68,10 @@ def bug(name: str, at: str, *caught_by: str, seed: int = 0) -> Callable[[Plant],
 # ------------------------------------------------------------------ what is fresh
 
 
-@bug("a stale read is adopted", "Adopter._met_a_write", "messages", seed=106)
+@bug("a stale read is adopted", "met_a_write", "messages", seed=106)
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Adopter, "_met_a_write", lambda *_: False)
+    for where in ("adopt", "overtaken"):
+        patch.setattr(f"specflow.speculation.{where}.met_a_write", lambda *_: False)
 
 
 @bug("a read that began while a write was in flight is adopted", "WriteLog.met", "messages", seed=134)

@@ -216,9 +216,8 @@ def test_a_failing_case_is_cut_down_to_what_it_takes() -> None:
 
 
 def test_what_fails_says_how_to_repeat_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from specflow.speculation.adopt import Adopter
-
-    monkeypatch.setattr(Adopter, "_met_a_write", lambda *_: False)
+    for where in ("adopt", "overtaken"):
+        monkeypatch.setattr(f"specflow.speculation.{where}.met_a_write", lambda *_: False)
     case = small(
         Step(options=((PUT,),), guesses=(Guess(at=0.0, what="other", ask=LOOK),)),
         Step(options=((LOOK,),)),

@@ -61,6 +61,8 @@ class Two:
     async def settle(self) -> None:
         for core in (self.a, self.b):
             await core.settle()
+            await core.aclose()
+        for core in (self.a, self.b):
             launched = [event.speculation_id for event in core.log.of(EventKind.LAUNCHED)]
             assert sorted(launched) == sorted(
                 event.speculation_id for event in core.log.of(EventKind.RESOLVED)

@@ -24,6 +24,9 @@ SWITCHED_OFF: Final = "switched_off"
 DRIFTED: Final = "drifted"
 FREE_FORM: Final = "free_form"
 
+IN_TIME: Final = " in time"
+"""Marks, after the names of predictors, what their words are worth where a call may also come later."""
+
 LATELY = 500.0
 """Guesses that a reliability diagram shows."""
 
@@ -70,11 +73,19 @@ class Ensemble:
 
     # ------------------------------------------------------------------ asked
 
-    def probability(self, tool: str, said: Mapping[str, float], scene: Scene) -> float:
-        """How likely a call is right, of which each predictor says so much; 0 if none is believed."""
+    def probability(
+        self, tool: str, said: Mapping[str, float], scene: Scene, *, in_time: bool = False
+    ) -> float:
+        """How likely a call is right, of which each predictor says so much; 0 if none is believed.
+
+        It is right if the next message asks for it; `in_time`: if any does while its result would be good.
+        """
         with self._lock:
             heard = {name: word for name, word in said.items() if not self._reason(tool, name, scene)}
-            return self._together(tool, heard, scene) if heard else 0.0
+            if not heard:
+                return 0.0
+            likely = self._together(tool, heard, scene)
+            return self._later(tool, heard, likely, scene) if in_time else likely
 
     def reason(self, tool: str, said: Iterable[str], scene: Scene) -> str:
         """Why nothing that these predictors say of the tool is believed; empty if something is."""
@@ -82,17 +93,21 @@ class Ensemble:
             reasons = [self._reason(tool, name, scene) for name in said]
         return reasons[0] if reasons and all(reasons) else ""
 
-    def threshold(self, tool: str, said: Iterable[str], scene: Scene, precision: float) -> float:
+    def threshold(
+        self, tool: str, said: Iterable[str], scene: Scene, precision: float, *, in_time: bool = False
+    ) -> float:
         """The probability from which on guesses of the tool, by these predictors together, have lately been
-        right in that share.
+        right in that share; `in_time` as in `probability`.
         """
         with self._lock:
-            source = _source(tool, "+".join(sorted(said)), scene)
+            source = _source(tool, _names(said) + (IN_TIME if in_time else ""), scene)
             return threshold(self._stages.outcomes(source), precision)
 
-    def needed(self, tool: str, said: Iterable[str], scene: Scene) -> float:
+    def needed(self, tool: str, said: Iterable[str], scene: Scene, *, in_time: bool = False) -> float:
         """The probability that such a guess needs, for the precision that is asked for; 0 if none is."""
-        return 0.0 if self.precision is None else self.threshold(tool, said, scene, self.precision)
+        if self.precision is None:
+            return 0.0
+        return self.threshold(tool, said, scene, self.precision, in_time=in_time)
 
     def reliability(self) -> dict[str, dict[str, list[Bin]]]:
         """For each predictor, and for those that agree (`a+b`), how its latest guesses ended: by what it
@@ -125,11 +140,26 @@ class Ensemble:
             for (name, tool), right in met.items():
                 _kept(self._misses, (name, scene.domain, tool), Misses).saw(right=right)
 
+    def learn_in_time(self, guess: Guess, scene: Scene, *, right: bool) -> None:
+        """The conversation has asked for the guessed call while its result would have been good (`right`), or
+        has not until then.
+        """
+        tool, said = guess.tool, guess.said
+        with self._lock:
+            for some in ({name: word} for name, word in said.items()):
+                self._in_time(tool, some, right, scene)
+            if len(said) > 1:
+                self._in_time(tool, said, right, scene)
+
+    def _in_time(self, tool: str, said: Mapping[str, float], right: bool, scene: Scene) -> None:
+        source = _source(tool, _names(said) + IN_TIME, scene)
+        self._stages.saw(source, self._together(tool, said, scene), right=right)
+
     def _learn(self, guess: Guess, right: bool, scene: Scene) -> None:
         tool, said = guess.tool, guess.said
         if len(said) > 1:
             highest = max(self._alone(tool, name, word, scene) for name, word in said.items())
-            self._outcome(tool, "+".join(sorted(said)), highest, right, scene)
+            self._outcome(tool, _names(said), highest, right, scene)
         for name, word in said.items():
             self._outcome(tool, name, word, right, scene)
 
@@ -145,7 +175,12 @@ class Ensemble:
 
     def _together(self, tool: str, said: Mapping[str, float], scene: Scene) -> float:
         highest = max(self._alone(tool, name, word, scene) for name, word in said.items())
-        return highest if len(said) == 1 else self._alone(tool, "+".join(sorted(said)), highest, scene)
+        return highest if len(said) == 1 else self._alone(tool, _names(said), highest, scene)
+
+    def _later(self, tool: str, said: Mapping[str, float], likely: float, scene: Scene) -> float:
+        """How likely it comes in time, where it is so likely to come next: at least as likely."""
+        source = _source(tool, _names(said) + IN_TIME, scene)
+        return max(likely, self._stages.probability(source, likely))
 
     def _alone(self, tool: str, name: str, word: float, scene: Scene) -> float:
         return self._stages.probability(_source(tool, name, scene), word)
@@ -158,6 +193,10 @@ class Ensemble:
             return DRIFTED
         misses = self._misses.get((name, scene.domain, tool))
         return FREE_FORM if misses is not None and misses.hopeless else ""
+
+
+def _names(said: Iterable[str]) -> str:
+    return "+".join(sorted(said))
 
 
 def _source(tool: str, name: str, scene: Scene) -> Source:

@@ -109,6 +109,7 @@ class Manner:
     keyed: bool = False
     verified: bool = True
     ttl: float | None = None
+    scope: str = "session"
     loose: bool = False
     min_confidence: float = 0.0
     predictors: frozenset[str] | None = None
@@ -135,7 +136,8 @@ class Case:
     `breaks`: a `post` may lose its answer after it has happened. A model that asks for it again is given what
     is on record, as long as the session lasts, and when a session ends is a matter of time where agents work
     side by side or people are asked: so there nothing breaks. `at_once` early calls may run at a time, and
-    `step_seconds` pass at most at each step of the loop.
+    `step_seconds` pass at most at each step of the loop. `foresees_runs`: what is guessed to come later may
+    come in the next run.
     """
 
     seed: int
@@ -148,6 +150,7 @@ class Case:
     at_once: int = 64
     breaks: bool = False
     step_seconds: float = 0.0
+    foresees_runs: bool = False
 
     @property
     def steps(self) -> Iterator[Step]:

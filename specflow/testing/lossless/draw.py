@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any, Literal, TypeVar
 
@@ -32,6 +33,7 @@ FIXED = frozenset({"area", "source", "target", "booking"})
 ASKED: tuple[Person, ...] = ("yes", "yes", "yes", "yes", "yes", "yes", "silent", "no", "edit")
 UNASKED: tuple[Person, ...] = ("yes",) * 14 + ("edit",)
 NUMBERS = (NUMBER, 1, 2, 5)
+SCOPES = ("session", "thread", "thread", "tenant", "public")
 TIMES = (0.0, 0.0, 0.1, 1.0, 3.0)
 GUESSES: tuple[tuple[What, int], ...] = (
     ("right", 16), ("near", 3), ("other", 6), ("later", 5), ("back", 2), ("flood", 1), ("nonsense", 1),
@@ -59,7 +61,7 @@ class _Draw:
             tools |= {"look", self._one(("put", "add", "move", "post"))}
         self._tools = sorted(tools - {"send"} if self._breaks else tools)
         talks = tuple(self._talk(number) for number in range(2 if self._many else 1))
-        return Case(
+        case = Case(
             seed=seed,
             talks=talks,
             manners={name: self._manner(name) for name in KINDS},
@@ -72,6 +74,11 @@ class _Draw:
             breaks=self._breaks,
             step_seconds=self._one((0.0, 0.0, 0.001, 0.2)),
         )
+        scoped = {
+            name: replace(manner, scope=self._one(SCOPES)) if manner.ttl is not None else manner
+            for name, manner in case.manners.items()
+        }
+        return replace(case, manners=scoped)
 
     # ------------------------------------------------------------------ who works where
 

@@ -62,6 +62,7 @@ def settings(kind: Kind, manner: Manner) -> ToolSettings:
         reads=reads,
         writes=writes if kind.writes else None,
         ttl=manner.ttl,
+        scope=manner.scope,
         max_concurrent=manner.at_once,
         idempotency_key=KEY if keyed else "",
         undo=_undo(kind) if manner.undo and kind.undo else None,

@@ -55,6 +55,7 @@ class _Player:
         self._case = case
         self._journal = journal
         self._early = mode is not Mode.OFF
+        self.foresees_runs = case.foresees_runs
         self._services = Services(case)
         ahead = case.foresight
         self._core = ScriptedCore(
@@ -141,9 +142,9 @@ class _Actor:
     async def run(self, number: int) -> None:
         """From a user's message to the end of the run, whichever it is."""
         run = self._agent.runs[number]
-        spoken = True
+        spoken, following = True, self._following(number)
         for place, step in enumerate(run.steps):
-            later = run.steps[place + 1] if place + 1 < len(run.steps) else None
+            later = run.steps[place + 1] if place + 1 < len(run.steps) else following
             message = self.memory.chosen(step)
             for _ in range(step.broken):
                 await self._think(
@@ -157,7 +158,12 @@ class _Actor:
             )
             remember(self.memory, answers)
         cause = "" if run.ending == "answer" else run.ending
-        await self._think(run.guesses, (), None, 1.0, spoken=spoken, cause=cause)
+        await self._think(run.guesses, (), following, 1.0, spoken=spoken, cause=cause)
+
+    def _following(self, number: int) -> Step | None:
+        """The first step of the next run, where that is foreseen."""
+        runs = self._agent.runs[number + 1 : number + 2] if self._player.foresees_runs else ()
+        return next((run.steps[0] for run in runs if run.steps), None)
 
     async def _think(
         self,
