@@ -36,6 +36,10 @@ EXAMPLES = ROOT / "examples"
 sys.path.insert(0, str(ROOT))
 
 from examples import running  # noqa: E402 - needs the path above
+from examples.parcel_chat import __main__ as parcel_main  # noqa: E402 - as above
+from examples.parcel_chat import app as parcel_app  # noqa: E402 - as above
+from examples.parcel_chat import script as parcel_script  # noqa: E402 - as above
+from examples.parcel_chat.parcels import Parcels  # noqa: E402 - as above
 from examples.research_assistant import __main__ as research_main  # noqa: E402 - as above
 from examples.research_assistant import app as research_app  # noqa: E402 - as above
 from examples.research_assistant import script as research_script  # noqa: E402 - as above
@@ -48,9 +52,10 @@ from examples.travel_desk import __main__ as travel_main  # noqa: E402 - as abov
 from examples.travel_desk import app as travel_app  # noqa: E402 - as above
 from examples.travel_desk import script as travel_script  # noqa: E402 - as above
 
-NAMES = ("travel_desk", "retail_support", "research_assistant")
-MODULES = {"travel_desk": travel_main, "retail_support": retail_main, "research_assistant": research_main}
-SCRIPTS = dict(zip(NAMES, (travel_script, retail_script, research_script), strict=True))
+NAMES = ("travel_desk", "retail_support", "research_assistant", "parcel_chat")
+MODULES = dict(zip(NAMES, (travel_main, retail_main, research_main, parcel_main), strict=True))
+SCRIPTS = dict(zip(NAMES, (travel_script, retail_script, research_script, parcel_script), strict=True))
+ASKING = ("travel_desk", "retail_support")
 
 
 @pytest.fixture(autouse=True)
@@ -206,13 +211,36 @@ async def researching(model: Attentive, folder: Path, *, on: bool, yes: bool = T
     return Played(answer, sorted(calls), [], account, url, calls)
 
 
-PLAY = {"travel_desk": travel, "retail_support": retail, "research_assistant": researching}
+async def chatting(model: Attentive, folder: Path, *, on: bool, yes: bool = True) -> Played:
+    account, parcels = Heard(), Parcels(pace=0)
+
+    async def user_types() -> None:
+        async with asyncio.timeout(90):
+            while on and not ended(account, find_parcel=1)():
+                await asyncio.sleep(0.01)
+
+    url = f"sqlite:///{folder}/journal.db"
+    answers = await parcel_app.chat(
+        parcel_script.MESSAGES,
+        model=model,
+        parcels=parcels,
+        journal=url,
+        user_types=user_types,
+        mode="on" if on else "off",
+        observers=[account],
+    )
+    return Played("\n".join(answer.text for answer in answers), None, [], account, url, parcels.read)
+
+
+PLAY = dict(zip(NAMES, (travel, retail, researching, chatting), strict=True))
 EXPECTED = {
     "travel_desk": {("loyalty_status", "hit"), ("weather", "hit")},
     "retail_support": {("find_order", "hit"), ("check_stock", "hit"), ("reserve_item", "hit")},
     "research_assistant": {("search_papers", "hit"), ("read_paper", "hit")},
+    "parcel_chat": {("find_parcel", "hit")},
 }
-UNDONE = {"travel_desk": [], "retail_support": ["release_item"], "research_assistant": []}
+SAID = dict(zip(NAMES, ("EUR paid", "on their way back", "LIB201", "the depot in Ghent"), strict=True))
+UNDONE = {"retail_support": ["release_item"]}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -229,9 +257,9 @@ async def test_the_same_with_and_without_specflow(
     assert early.answer == plain.answer
     assert early.world == plain.world
     assert early.asked == plain.asked
-    assert len(early.asked) == (0 if name == "research_assistant" else 1)
+    assert len(early.asked) == (1 if name in ASKING else 0)
     assert set(early.account.answered) >= EXPECTED[name]
-    assert early.account.undone == UNDONE[name]
+    assert early.account.undone == UNDONE.get(name, [])
     await _nothing_twice(early)
 
 
@@ -245,7 +273,7 @@ async def _nothing_twice(played: Played) -> None:
     assert len(played.calls) == len(set(played.calls))
 
 
-@pytest.mark.parametrize("name", ["travel_desk", "retail_support"])
+@pytest.mark.parametrize("name", ASKING)
 async def test_after_a_no_nothing_is_paid(
     name: str, model_of: Callable[[str], Attentive], tmp_path: Path
 ) -> None:
@@ -274,6 +302,8 @@ async def tools_for(name: str, folder: Path) -> list[Any]:
     if name == "retail_support":
         tools, behind = retail_app.tools_of(Shop(folder / "shop.db"))
         return [*tools, *behind]
+    if name == "parcel_chat":
+        return parcel_app.tools_of(Parcels())
     return await MultiServerMCPClient({"library": library(folder / "log")}).get_tools()
 
 
@@ -297,10 +327,12 @@ async def test_doctor_finds_nothing(name: str, model_of: Callable[[str], Attenti
         assert flow.check() == []
         remarks = examine(flow)
     else:
-        made = retail_app if name == "retail_support" else research_app
+        made = {"retail_support": retail_app, "parcel_chat": parcel_app}.get(name, research_app)
         async with sf.Runtime(made.POLICY, tools=tools, journal=f"sqlite:///{tmp_path}/journal.db") as rt:
             if made is retail_app:
                 remarks = examine(retail_app.agent_of(model, tools[:4], rt))
+            elif made is parcel_app:
+                remarks = examine(parcel_app.agent_of(model, tools, rt))
             else:
                 remarks = examine(research_app.assistant(model, tools, rt))
     said = [remark for remark in remarks if remark.area != "environment" and remark.level is not Level.OK]
@@ -321,6 +353,4 @@ def test_the_program_runs(
     asyncio.run(running.run(name, SCRIPTS[name].script, MODULES[name].serve))
     shown = capsys.readouterr().out
     assert ("sequential: " in shown) == ("--sequential" in options)
-    assert {"travel_desk": "EUR paid", "retail_support": "on their way back", "research_assistant": "LIB201"}[
-        name
-    ] in shown
+    assert SAID[name] in shown
