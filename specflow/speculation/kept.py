@@ -23,7 +23,7 @@ from specflow.speculation.pending import Speculation, Standing, Stay
 from specflow.speculation.retire import Retirer
 from specflow.speculation.room import Room
 from specflow.speculation.session import Session, SessionKey
-from specflow.speculation.shelf import MOST_BYTES, outlives, same_context
+from specflow.speculation.shelf import MOST_BYTES, UNKNOWN, outlives, same_context
 from specflow.speculation.tell import Teller, misfire_in
 
 ORDERLY = frozenset({"run_ended", "superseded", "paused", "idle"})
@@ -103,10 +103,10 @@ class Kept:
         line = parts.shelf.follow(key.thread, parts.tenant, newest=last, session_id=session.session_id)
         session.line = line
         for speculation in tuple(self._of.get(key, ())):
-            if speculation.line != line:
+            if speculation.line not in {UNKNOWN, line}:
                 self._lose(speculation, ELSEWHERE)
         for speculation in session.pending:
-            if speculation.stay is Stay.CARRIED and speculation.line != line:
+            if speculation.stay is Stay.CARRIED and speculation.line not in {UNKNOWN, line}:
                 self._retirer.retire(session, speculation, ELSEWHERE)
 
     def end(self, cause: str) -> None:
@@ -116,8 +116,9 @@ class Kept:
 
     def _may(self, session: Session, speculation: Speculation) -> bool:
         """Whether it may outlive its run, and is worth it."""
-        # A run that did nothing has not looked: the next one will.
-        ours = speculation.line == session.line or (not session.line and speculation.stay is Stay.CARRIED)
+        # A run that did nothing has not looked: the next one will. A read that waits for that is not begun.
+        unlooked = speculation.line == UNKNOWN or (not session.line and speculation.stay is Stay.CARRIED)
+        ours = unlooked or speculation.line == session.line
         usable = not speculation.needs and not speculation.came_to_nothing
         return ours and usable and outlives(speculation)
 

@@ -46,8 +46,8 @@ def message_of(calls: Iterable[Call], keys: Iterable[str]) -> Message:
     return Message(tools=frozenset(call.tool for call in calls), keys=frozenset(keys))
 
 
-STALE = "stale"
-"""The cause of an end by freshness."""
+OVERTAKEN = frozenset({"stale", "elsewhere"})
+"""The causes of an end by freshness: a write was met, or another process has had the conversation."""
 
 RETRACTED = "retracted"
 """How the cause of an end begins where the predictor has taken the guess back."""
@@ -72,7 +72,7 @@ def misfire_of(
     all is told by `Hindsight`.
     """
     word = cause.partition(";")[0].partition(":")[0].strip()
-    if word == STALE:
+    if word in OVERTAKEN:
         return Misfire.STALE
     if word == RETRACTED:
         # The model's mind may have been about the arguments only.

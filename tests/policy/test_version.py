@@ -110,3 +110,6 @@ def test_the_scope_is_the_narrowest_that_is_written() -> None:
     assert policy("cache: {ttl: 1s, scope: public}").settings(look).scope == "public"
     wild = "  'lo*': {cache: {ttl: 1s, scope: tenant}}\n  '*ok': {cache: {ttl: 1s, scope: public}}"
     assert policy("timeout: 1s", wild).settings(look).scope == "tenant"
+    wild = "  'lo*': {cache: {ttl: 1s, scope: thread}}\n  '*ok': {cache: {ttl: 1s, scope: tenant}}"
+    assert policy("timeout: 1s", wild).settings(look).scope == "thread"
+    assert policy("cache: {ttl: 1s}", wild).settings(look).scope == "session"

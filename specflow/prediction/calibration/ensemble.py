@@ -84,8 +84,9 @@ class Ensemble:
             heard = {name: word for name, word in said.items() if not self._reason(tool, name, scene)}
             if not heard:
                 return 0.0
-            likely = self._together(tool, heard, scene)
-            return self._later(tool, heard, likely, scene) if in_time else likely
+            following = self._together(tool, heard, scene)
+            # What comes next comes in time.
+            return max(following, self._together(tool, heard, scene, IN_TIME)) if in_time else following
 
     def reason(self, tool: str, said: Iterable[str], scene: Scene) -> str:
         """Why nothing that these predictors say of the tool is believed; empty if something is."""
@@ -152,8 +153,8 @@ class Ensemble:
                 self._in_time(tool, said, right, scene)
 
     def _in_time(self, tool: str, said: Mapping[str, float], right: bool, scene: Scene) -> None:
-        source = _source(tool, _names(said) + IN_TIME, scene)
-        self._stages.saw(source, self._together(tool, said, scene), right=right)
+        names, word = _names(said), self._word(tool, said, scene, IN_TIME)
+        self._stages.saw(_source(tool, names + IN_TIME, scene), word, right=right)
 
     def _learn(self, guess: Guess, right: bool, scene: Scene) -> None:
         tool, said = guess.tool, guess.said
@@ -173,14 +174,15 @@ class Ensemble:
 
     # ------------------------------------------------------------------ one call
 
-    def _together(self, tool: str, said: Mapping[str, float], scene: Scene) -> float:
-        highest = max(self._alone(tool, name, word, scene) for name, word in said.items())
-        return highest if len(said) == 1 else self._alone(tool, _names(said), highest, scene)
+    def _together(self, tool: str, said: Mapping[str, float], scene: Scene, mark: str = "") -> float:
+        word = self._word(tool, said, scene, mark)
+        return self._stages.probability(_source(tool, _names(said) + mark, scene), word)
 
-    def _later(self, tool: str, said: Mapping[str, float], likely: float, scene: Scene) -> float:
-        """How likely it comes in time, where it is so likely to come next: at least as likely."""
-        source = _source(tool, _names(said) + IN_TIME, scene)
-        return max(likely, self._stages.probability(source, likely))
+    def _word(self, tool: str, said: Mapping[str, float], scene: Scene, mark: str) -> float:
+        """What it begins with: a predictor's own word, of several the highest of what theirs are worth."""
+        if len(said) == 1:
+            return next(iter(said.values()))
+        return max(self._together(tool, {name: word}, scene, mark) for name, word in said.items())
 
     def _alone(self, tool: str, name: str, word: float, scene: Scene) -> float:
         return self._stages.probability(_source(tool, name, scene), word)

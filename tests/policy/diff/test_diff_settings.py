@@ -47,6 +47,8 @@ PAIRS = [
     ("writes: ['a:1', 'b:1']", "writes: ['a:1']", "writes"),
     ("cache: {ttl: 10s}", "cache: {ttl: 11s}", "cache.ttl"),
     ("cache: {ttl: 10s, scope: session}", "cache: {ttl: 10s, scope: public}", "cache.scope"),
+    ("cache: {ttl: 10s}", "cache: {ttl: 10s, scope: thread}", "cache.scope"),
+    ("cache: {ttl: 10s, scope: thread}", "cache: {ttl: 10s, scope: tenant}", "cache.scope"),
     ("cache: {ttl: 10s}", "timeout: 1s", "cache.ttl"),
     ("verify_sample: 0.5", "verify_sample: 0.1", "verify_sample"),
     ("version: {tool: v, with: {k: args.k}}", "timeout: 1s", "version"),
