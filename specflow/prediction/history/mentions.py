@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise, product
 
 from specflow.prediction.history.places import codes_of
 from specflow.prediction.history.seen import MAX_VALUE, Record, Seen
@@ -15,6 +15,8 @@ from specflow.prediction.values import Value, ValueKind, find_values
 from specflow.prediction.words import Token, stem, tokens
 
 MAX_TEXT = 20_000
+MOST_WAYS = 6
+"""Pairs of codes by which one may get from one place that is named to the next."""
 _BARE = re.compile(r"[A-Z]{1,3}\d{4,}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
 
@@ -27,26 +29,51 @@ def mentions_in(who: str, text: str, *, year: int | None) -> tuple[Seen, ...]:
 @lru_cache(maxsize=512)
 def _mentions(who: str, text: str, year: int | None) -> tuple[Seen, ...]:
     found: list[Seen] = []
-    stops: list[str] = []
+    places: list[tuple[tuple[str, ...], str]] = []
     for sentence in _SENTENCE.split(text):
         words = tokens(sentence)
         for value in find_values(words, year=year):
             if len(value.text) <= MAX_VALUE:
                 found.extend(_as_seen(who, value))
-        for code, role in _stops(words):
+        places.extend(_stops(words))
+    ways = _from_to(who, places)
+    for at, (codes, role) in enumerate(places):
+        for code in codes:
             found.append(Seen(f"{who}~place", code))
             if role:
-                found.append(Seen(f"{who}~place.{role}", code))
-            stops.append(code)
-    ends = {seen.path: seen for seen in found if seen.path.endswith(("~place.from", "~place.to"))}
-    if len(ends) == 2:
-        record = Record(fields={path: seen.value for path, seen in ends.items()})
-        found.extend(Seen(path, value, record) for path, value in record.fields.items())
-    for origin, target in pairwise(stops):
-        if origin != target:
-            record = Record(fields={f"{who}~first": origin, f"{who}~second": target})
-            found.extend(Seen(path, code, record) for path, code in record.fields.items())
+                record = ways.get(at) if code == codes[0] else None
+                found.append(Seen(f"{who}~place.{role}", code, record))
+    for record in _one_after_the_other(who, places):
+        found.extend(Seen(path, code, record) for path, code in record.fields.items())
     return tuple(found)
+
+
+def _from_to(who: str, places: Sequence[tuple[Sequence[str], str]]) -> dict[int, Record]:
+    """What stands behind a `from` and the next `to`, by its usual code; by the numbers of both places."""
+    found: dict[int, Record] = {}
+    begun = -1
+    for at, (codes, role) in enumerate(places):
+        if role == "from":
+            begun = at
+        elif role == "to" and begun >= 0:
+            fields = {f"{who}~place.from": places[begun][0][0], f"{who}~place.to": codes[0]}
+            found[begun] = found[at] = Record(fields=fields)
+            begun = -1
+    return found
+
+
+def _one_after_the_other(who: str, places: Sequence[tuple[Sequence[str], str]]) -> Iterator[Record]:
+    """Each place and the next one, by all their codes; never two codes of one place."""
+    stops: list[Sequence[str]] = []
+    for codes, _ in places:
+        if stops and not set(codes).isdisjoint(stops[-1]):
+            # Said again, or more exactly: "Houston (HOU)".
+            stops[-1] = min(stops[-1], codes, key=len)
+        else:
+            stops.append(codes)
+    for origins, targets in pairwise(stops):
+        for origin, target in islice(product(origins, targets), MOST_WAYS):
+            yield Record(fields={f"{who}~first": origin, f"{who}~second": target})
 
 
 def _as_seen(who: str, value: Value) -> Iterator[Seen]:
@@ -88,8 +115,8 @@ def outline(text: str) -> str:
     return f"X{found[1:]}" if found[0] == "A" and found[1:].isdigit() and int(found[1:]) > 4 else found
 
 
-def _stops(words: Sequence[Token]) -> Iterator[tuple[str, str]]:
-    """Codes of the places named, each with `from` or `to` where that stands before it."""
+def _stops(words: Sequence[Token]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Codes of each place that is named, with `from` or `to` where that stands before it."""
     at = 0
     while at < len(words):
         if not words[at].text[:1].isupper():
@@ -97,8 +124,8 @@ def _stops(words: Sequence[Token]) -> Iterator[tuple[str, str]]:
             continue
         codes, taken = _place(words, at)
         role = ROLE_OF.get(words[at - 1].low, "") if codes and at else ""
-        for code in codes:
-            yield code, role
+        if codes:
+            yield codes, role
         at += taken
 
 

@@ -78,6 +78,32 @@ def test_cities_are_known_by_their_airports_and_dates_by_the_year_of_the_convers
     assert list(dialogue.at["user~date"]) == ["2024-05-20"]
 
 
+@pytest.mark.parametrize(
+    ("text", "ways"),
+    [
+        ("From Seattle (SEA) to Boston.", {("SEA", "BOS")}),
+        ("New York (JFK) to Boston, then Miami", {("JFK", "BOS"), ("BOS", "MIA")}),
+        ("Houston to Denver", {("IAH", "DEN"), ("HOU", "DEN")}),
+        ("Houston", set()),
+    ],
+)
+def test_one_gets_from_each_place_to_the_next_and_not_within_a_place(
+    text: str, ways: set[tuple[str, str]]
+) -> None:
+    records = [seen.record for seen in mentions_in("user", text, year=None) if seen.path == "user~first"]
+    assert {tuple(record.fields.values()) for record in records if record} == ways
+
+
+def test_the_usual_codes_behind_from_and_to_go_together() -> None:
+    text = "From New York to Houston, and from Denver to Seattle."
+    found = [seen for seen in mentions_in("user", text, year=None) if seen.path == "user~place.to"]
+    assert [(seen.value, seen.record and seen.record.fields["user~place.from"]) for seen in found] == [
+        ("IAH", "JFK"),
+        ("HOU", None),
+        ("SEA", "DEN"),
+    ]
+
+
 def test_births_do_not_move_the_year() -> None:
     dialogue = Dialogue(year=2024)
     call = PastCall(tool="t", args={}, result='{"dob": "1990-04-05", "born": "1990-04-05"}')
