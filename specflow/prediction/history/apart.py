@@ -16,8 +16,12 @@ from specflow.prediction.history.chooser import softmax
 from specflow.prediction.history.together import Offered, Together
 from specflow.prediction.history.weights import Compiled, Weights
 
-EPOCHS = 4
+EPOCHS = 2
+"""More make the weights of few tasks surer than they may be."""
+
 PARTS = 3
+
+TOGETHER_EPOCHS = 4
 TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.1, 2.5)
 ENOUGH = 50
 """Examples from which on the sharpness of a set of tools is looked at by itself."""
@@ -99,7 +103,7 @@ def learn_together(unseen: Sequence[Unseen], sharpness: Mapping[str, float], *, 
     """Which calls go together, learned from what had not been seen."""
     made, ordered = Together(), [one for one in unseen if one.example.right in one.example.offers]
     chance = random.Random(seed)  # noqa: S311 - an order, no secret
-    for _ in range(EPOCHS):
+    for _ in range(TOGETHER_EPOCHS):
         chance.shuffle(ordered)
         for one in ordered:
             example = one.example
