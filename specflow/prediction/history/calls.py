@@ -50,17 +50,38 @@ def of_calls(
     total, seen_fresh, top, only = sum(fresh), 0, pooled[0].prior or 1.0, len(pooled) == 1
     total_two, total_four, run = small(total, 2), small(total, 4), small(dialogue.run) if just else 0
     found: list[list[Key]] = []
+    said_order = sorted({part.said_at for part, new in zip(parts, fresh, strict=True) if new} - {-1})
     for rank, (one, part, fit, new) in enumerate(zip(pooled, parts, fits.fits, fresh, strict=True)):
         args, n, ahead = one.args, len(one.args), one.ahead
-        user, everywhere, model, used, newest, first, oldest, place, tail, after, _, _ = part
+        user, everywhere, model, used, newest, first, oldest, place, tail, after, _, _, own, foreign, spot = (
+            part
+        )
+        own = _share(own, n)
         user, everywhere, model = _share(user, n), _share(everywhere, n), _share(model, n)
         newest, first, oldest = age_step(newest), age_step(first), age_step(oldest)
         again = 0 if new else small(dialogue.times[tool, args])
         place, tail = small(place, 4), small(tail, 4)
+        if one.joined and ahead:
+            # What goes through records goes through them as through a list of values.
+            after = ahead == 1
         keys: list[Key] = [
             ("again", again, last, first, small(rank, 6)),
             ("prior", log_step(one.prior), log_step(one.prior / top)),
-            ("heard", user, everywhere, model, newest, oldest, first, again, from_user, total_two),
+            (
+                "heard",
+                user,
+                everywhere,
+                model,
+                newest,
+                oldest,
+                first,
+                again,
+                from_user,
+                total_two,
+                own,
+                small(foreign, 2),
+                small(n),
+            ),
             ("place", place, tail, after, again, just, ahead and max(-1, min(2, ahead)), run),
             (
                 "about",
@@ -72,6 +93,8 @@ def of_calls(
             ("made", small(seen_fresh, 4) if new else 9, total_four, last, one.joined, used, n, only),
         ]
         seen_fresh += new
+        if new and spot >= 0:
+            keys.append(("nth", small(said_order.index(spot)), small(len(said_order)), from_user))
         for (name, _), path in zip(args, one.paths, strict=True):
             keys.append(("via", name, path))
         if new and one.turn >= 0:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from specflow.prediction.history.calls import of_calls
-from specflow.prediction.history.dialogue import Args, Dialogue
+from specflow.prediction.history.dialogue import USER, Args, Dialogue
 from specflow.prediction.history.keys import Key
 from specflow.prediction.history.pool import Pooled, pool
 from specflow.prediction.history.remembered import WordTraits
@@ -80,7 +80,8 @@ def options(
                 found.skipped.add(tool)
         fresh = [(tool, one.args) not in made for one in pooled] if tool in called else [True] * len(pooled)
         unused, run = small(sum(fresh), 4), small(dialogue.run, 4) if last == tool else 0
-        shared = (log_step(chance), small(called.get(tool, 0), 5), last == tool, unused, run)
+        named = *dialogue.heard_topics.named(tool), last == USER
+        shared = (log_step(chance), small(called.get(tool, 0), 5), last == tool, unused, run, *named)
         if pooled:
             whole: Key = ("tool", *shared)
             for one, keys in zip(pooled, of_calls(dialogue, tool, pooled, fresh), strict=True):

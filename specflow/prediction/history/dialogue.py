@@ -9,10 +9,13 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
+from specflow.prediction.history.called import called_in
 from specflow.prediction.history.mentions import mentions_in
 from specflow.prediction.history.remembered import Look, Rows, WordTraits
 from specflow.prediction.history.results import values_in
 from specflow.prediction.history.seen import MAX_VALUE, Record, Seen, text_of
+from specflow.prediction.history.sought import Sought
+from specflow.prediction.history.topics import NO_TOPICS, HeardTopics, Topics
 from specflow.prediction.history.words import all_words, places_of, plain_words
 from specflow.prediction.predictor import HistoryItem, PastCall
 
@@ -30,16 +33,19 @@ Args = tuple[tuple[str, str], ...]
 
 @dataclass(slots=True)
 class Sight:
-    """When a value was first and last seen (in messages), how often, and in which records."""
+    """When a value was first and last seen (in messages), how often, in which records, and the stems of what
+    it was called, as far as some parameter is called so, too.
+    """
 
     first: int
     last: int
     times: int = 0
     records: list[Record] = field(default_factory=list)
+    called: frozenset[str] = frozenset()
 
     def copy(self) -> Sight:
         """Another one, that may be seen again."""
-        return Sight(self.first, self.last, self.times, list(self.records))
+        return Sight(self.first, self.last, self.times, list(self.records), self.called)
 
 
 class Dialogue:
@@ -49,12 +55,14 @@ class Dialogue:
         self,
         *,
         cues: frozenset[str] = frozenset(),
+        topics: Topics = NO_TOPICS,
         year: int | None = None,
         agent: str = "",
         scopes: tuple[str, ...] = (),
     ) -> None:
         self.agent, self.scopes = agent, scopes
         self._cues = cues
+        self.heard_topics, self.sought = HeardTopics(topics), Sought()
         self.step = 0
         self.spoken = 0
         self.at: dict[str, dict[str, int]] = {}
@@ -140,6 +148,7 @@ class Dialogue:
         made.events, made.counted = list(self.events), set(self.counted)
         made.all_user_values, made.all_user_words = set(self.all_user_values), set(self.all_user_words)
         made.found_words = set(self.found_words)
+        made.heard_topics, made.sought = copy(self.heard_topics), copy(self.sought)
         return made
 
     def _asked(self) -> None:
@@ -156,6 +165,7 @@ class Dialogue:
         self.all_user_text = f"{self.all_user_text}\n{self.user_text}"[-40_000:]
         self.all_user_words |= self.user_words
         self.found_words.clear()
+        self.heard_topics.user(self.user_said)
         self.rounds.append([])
         del self.rounds[:-3]
         self._event(USER)
@@ -165,12 +175,14 @@ class Dialogue:
         found = mentions_in("user", text, year=self._dates(text))
         self.user_values = frozenset(seen.value for seen in found)
         self.all_user_values |= self.user_values
+        self.sought.named(found)
         self._see_all(found)
 
     def _model(self, text: str) -> None:
         self.model_text = text.lower()
         self.model_words = plain_words(text)
         self.model_said = all_words(text)
+        self.heard_topics.model(self.model_said)
         found = mentions_in("model", text, year=self._dates(text))
         self.model_values = frozenset(seen.value for seen in found)
         self._see_all(found)
@@ -194,7 +206,9 @@ class Dialogue:
         self.times[call.tool, args] += 1
         self.rounds[-1].append((call.tool, args))
         self._dates(call.result[:20_000])
-        for seen in values_in(call.tool, call.result):
+        found = values_in(call.tool, call.result)
+        self.sought.result(found, self.used)
+        for seen in found:
             self._see(seen)
             if seen.record is not None and self.since <= 40:
                 self.found_words |= seen.record.words & self.user_words
@@ -228,6 +242,9 @@ class Dialogue:
             sight = self.known[value] = Sight(first=self.step, last=self.step)
         sight.last = self.step
         sight.times += 1
+        called = self._cues.intersection((seen.cue,) if seen.cue else called_in(seen.path))
+        if not called <= sight.called:
+            sight.called |= called
         if seen.record is not None and (not sight.records or sight.records[-1] is not seen.record):
             sight.records.append(seen.record)
             del sight.records[:-MAX_RECORDS]

@@ -19,13 +19,17 @@ def traits_of(key: Key) -> list[str]:
     return _SPELLED[key[0]](*key[1:])
 
 
-def _tool(chance: int, times: int, just: bool, unused: int, run: int) -> list[str]:
+def _tool(  # noqa: PLR0917 - called with a key's tuple, by place
+    chance: int, times: int, just: bool, unused: int, run: int, now: int, model: int, fu: bool
+) -> list[str]:
     return [
         f"chance={chance}",
         f"times={times}",
         f"just={just}&unused={unused}",
         f"unused={unused}&times={times}",
         f"run={run}&unused={unused}",
+        f"named={now}&fu={fu}",
+        f"namedm={model}&fu={fu}",
     ]
 
 
@@ -47,6 +51,9 @@ def _heard(  # noqa: PLR0917 - called with a key's tuple, by place
     again: int,
     fu: bool,
     total: int,
+    own: int,
+    foreign: int,
+    of: int,
 ) -> list[str]:
     return [
         f"again={again}&user={user}&fu={fu}",
@@ -55,6 +62,8 @@ def _heard(  # noqa: PLR0917 - called with a key's tuple, by place
         f"all={everywhere}&again={again}",
         f"ages={newest}{oldest}",
         f"total={total}&again={again}&first={first}",
+        f"called={own}{foreign}&of={of}",
+        f"called={own}{foreign}&user={user}&fu={fu}",
     ]
 
 
@@ -116,4 +125,5 @@ _SPELLED: dict[str, Callable[..., list[str]]] = {
     "changed": lambda changed, just: [f"changed={changed}&just={just}"],
     "alike": lambda alike, empty, again: [f"alike={alike}&empty={empty}&again={again}"],
     "ago": _ago,
+    "nth": lambda nth, of, fu: [f"nth={nth}&of={of}&fu={fu}", f"nth={nth}&fu={fu}"],
 }

@@ -23,6 +23,7 @@ from specflow.prediction.history.dialogue import Args, Dialogue, args_of
 from specflow.prediction.history.patterns import Patterns, cues_of, kit_of
 from specflow.prediction.history.tables import REPLY, Tables
 from specflow.prediction.history.together import offered
+from specflow.prediction.history.topics import topics_of
 from specflow.prediction.history.weights import Weights
 from specflow.prediction.predictor import HistoryItem
 
@@ -63,7 +64,12 @@ class Lesson:
 
     def walk(self, *, year: int | None) -> Iterator[tuple[Dialogue, Moment]]:
         """The conversation as it stood at each moment; always the same object."""
-        dialogue = Dialogue(cues=cues_of(self.tools), year=year, agent=self.agent)
+        dialogue = Dialogue(
+            cues=cues_of(self.tools),
+            topics=topics_of(spec.name for spec in self.tools),
+            year=year,
+            agent=self.agent,
+        )
         for moment in self.moments:
             for item in moment.new:
                 dialogue.take(item)

@@ -29,6 +29,7 @@ def look(dialogue: Dialogue, value: str) -> Look:
         user=user,
         everywhere=user or _everywhere(dialogue, value, low, known),
         model=value in dialogue.model_values or low in dialogue.model_text,
+        said_at=dialogue.user_text.find(low) if user else -1,
         words=words,
         title=title,
     )

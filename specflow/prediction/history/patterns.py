@@ -22,6 +22,7 @@ from specflow.prediction.history.dialogue import Args, Dialogue
 from specflow.prediction.history.scopes import scopes_of
 from specflow.prediction.history.tables import Tables
 from specflow.prediction.history.together import Together, offered
+from specflow.prediction.history.topics import topics_of
 from specflow.prediction.history.weights import Weights
 from specflow.prediction.triggers import Triggers
 from specflow.prediction.words import name_words, stem
@@ -76,7 +77,13 @@ class Patterns:
     def dialogue(self, tools: ToolRegistry, agent: str = "", *, tenant: str = "", user: str = "") -> Dialogue:
         """A new conversation, to be told of each message."""
         scopes = scopes_of(self.salt, tenant, user)
-        return Dialogue(cues=cues_of(tools), year=self.tables.year, agent=agent, scopes=scopes)
+        return Dialogue(
+            cues=cues_of(tools),
+            topics=topics_of(spec.name for spec in tools),
+            year=self.tables.year,
+            agent=agent,
+            scopes=scopes,
+        )
 
     def consider(self, dialogue: Dialogue, tools: ToolRegistry, early: Callable[[str], bool]) -> Considered:
         """What may come next in the conversation, with probabilities."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,28 +9,26 @@ from functools import lru_cache
 from itertools import islice
 from operator import attrgetter, itemgetter
 
-from specflow.prediction.dates import iso_date
+from specflow.prediction.history.choices import AGAIN, Choice, days, values
 from specflow.prediction.history.dialogue import Args, Dialogue
 from specflow.prediction.history.joins import rows_of
-from specflow.prediction.history.looks import look
-from specflow.prediction.history.remembered import Rows
+from specflow.prediction.history.remembered import Row, Rows
 from specflow.prediction.history.tables import Join, Tables
 
 MOST = 14
 BEAM = 12
-NEWEST = 60
 LOOSE = 0.2
 """What values are worth together that never stood together."""
 
 WHOLE, PART = 12, 4
 """Calls of one join that fills all arguments, or some."""
 
-AGAIN = 0.3
-"""What a call that was made before is worth beside new ones."""
+SOON, GOES_ON = 2, 2.0
+"""So many records behind that of the tool's last call are worth so much more: records are gone through."""
 
 WIDE, NARROW = 14, 6
 
-_FIRST, _SECOND, _PRIOR = itemgetter(0), itemgetter(1), attrgetter("prior")
+_FIRST, _PRIOR = itemgetter(0), attrgetter("prior")
 
 
 @dataclass(slots=True)
@@ -67,10 +64,15 @@ def pool(tables: Tables, dialogue: Dialogue, tool: str, *, most: int = MOST) -> 
     ordered = sorted(found.values(), key=_PRIOR, reverse=True)
     if len(ordered) <= most:
         return ordered
-    # Priors of joined and of single values are not of one kind: neither may crowd the other out.
-    joined = [one for one in ordered if one.joined][: 2 * most // 3]
-    single = [one for one in ordered if not one.joined][: most - len(joined)]
-    return sorted((*joined, *single), key=_PRIOR, reverse=True)
+    # Priors of whole records, of parts of them, and of single values are not of one kind: none may crowd the
+    # others out.
+    kinds: tuple[list[Pooled], ...] = ([], [], [])
+    for one in ordered:
+        kinds[0 if not one.joined else 1 if one.joined < len(one.args) else 2].append(one)
+    share = most // len(kinds)
+    kept = [one for kind in kinds for one in kind[:share]]
+    left = sorted((one for kind in kinds for one in kind[share:]), key=_PRIOR, reverse=True)
+    return sorted((*kept, *left[: most - len(kept)]), key=_PRIOR, reverse=True)
 
 
 def _keep(found: dict[Args, Pooled], one: Pooled) -> None:
@@ -99,9 +101,6 @@ def _of_form(  # noqa: PLR0917 - one caller, which names them alike
             _keep(found, Pooled(args, share * prior, paths))
     _copied(dialogue, tool, form, by_name, found)
 
-
-Choice = tuple[str, float, str]
-"""A value, its prior, and its path."""
 
 Partial = tuple[float, tuple[str, ...], tuple[str, ...]]
 """Some arguments of a call: their prior, their values and their paths."""
@@ -155,12 +154,14 @@ def _joined(  # noqa: PLR0917 - one caller, which names them alike
         if missing:
             made, fresh = _part(dialogue, tool, form, filled, missing, by_name, rows)
         else:
-            made, fresh = _whole(form, filled, rows, called)
+            made, fresh = _whole(form, filled, rows, called, begun)
         share_of_one = share_of_all / math.sqrt(max(1.0, fresh))
         for one in made:
             one.prior *= share_of_one
             if begun is not None:
                 one.ahead = one.turn - begun.turn
+                if 0 < one.ahead <= SOON:
+                    one.prior *= GOES_ON
             _keep(found, one)
 
 
@@ -176,13 +177,25 @@ def _fills(join: Join, form: tuple[str, ...]) -> tuple[Mapping[str, str], tuple[
 
 
 def _whole(
-    form: tuple[str, ...], filled: Mapping[str, str], rows: Rows, called: Iterable[Args]
+    form: tuple[str, ...],
+    filled: Mapping[str, str],
+    rows: Rows,
+    called: Iterable[Args],
+    begun: Row | None,
 ) -> tuple[list[Pooled], float]:
-    """The best calls that records alone fill; and how many of all were not made before."""
+    """The best calls that records alone fill, with those of the records behind `begun`, if few; and how many
+    of all were not made before.
+    """
     where = tuple(filled[name] for name in form)
     old = {args: row for args in called if (row := rows.by_args.get(args))}
     best = [(row.said, row) for row in islice((r for r in rows.ordered if r.args not in old), WHOLE)]
     best += [(row.said * AGAIN, row) for row in old.values()]
+    if begun is not None:
+        best += [
+            (GOES_ON * row.said, row)
+            for row in rows.ordered
+            if 0 < row.turn - begun.turn <= SOON and row.args not in old
+        ]
     best.sort(key=lambda entry: (-entry[0], entry[1].turn))
     made = [Pooled(row.args, prior, where, len(filled), row.turn) for prior, row in best[:WHOLE]]
     return made, len(rows.ordered) - len(old)
@@ -241,56 +254,8 @@ def _copied(
                 continue
             for at, (name, old) in enumerate(args):
                 before, after = args[:at], args[at + 1 :]
-                for value, prior, path in (*by_name[name][:5], *_days(old)):
+                for value, prior, path in (*by_name[name][:5], *days(old)):
                     changed = (*before, (name, value), *after)
                     if value != old and changed not in found:
                         paths = (*copied[:at], path, *copied[at + 1 :])
                         found[changed] = Pooled(changed, prior * 0.3 * LOOSE, paths)
-
-
-@lru_cache(maxsize=64)
-def _days(old: str) -> tuple[Choice, ...]:
-    """The days before and after, of a date."""
-    if not iso_date(old):
-        return ()
-    day, found = datetime.date.fromisoformat(old), []
-    for more in (1, -1):
-        try:
-            found.append(((day + datetime.timedelta(days=more)).isoformat(), 0.1, f"copy:{more:+d}d"))
-        except OverflowError:
-            break
-    return tuple(found)
-
-
-def values(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: int) -> list[Choice]:
-    """The values that the parameter may be filled with, the likeliest first."""
-    best: dict[str, tuple[float, str]] = {}
-    used = dialogue.used.get((tool, parameter), {})
-    said, step = dialogue.all_user_words, dialogue.step
-    for path, weight in tables.paths(tool, parameter):
-        place = dialogue.at.get(path)
-        if not place:
-            continue
-        newest = list(place.items())[-NEWEST:]
-        crowd = len(newest) > WIDE
-        fresh = sum([value not in used for value, _ in newest]) if used else len(newest)
-        share = weight / math.sqrt(fresh or 1)
-        again = share if path.startswith("arg:") else AGAIN * share
-        for value, at in newest:
-            prior = (again if value in used else share) / (1.0 + 0.05 * (step - at))
-            if crowd and (records := dialogue.known[value].records):
-                prior *= 1 + len(records[-1].words & said)
-            known = best.get(value)
-            if known is None or prior > known[0]:
-                best[value] = (prior, path)
-    found = []
-    # To have been said doubles what a value is worth at most.
-    floor = sorted([prior for prior, _ in best.values()])[-most] / 2 if len(best) > most else 0.0
-    for value, (prior, path) in best.items():
-        if prior < floor:
-            continue
-        seen = look(dialogue, value)
-        heard = 2.0 if seen.user else 1.5 if seen.everywhere or seen.model else 1.0
-        found.append((value, prior * heard, path))
-    found.sort(key=_SECOND, reverse=True)
-    return found[:most]

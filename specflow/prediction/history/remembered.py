@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, slots=True)
 class Look:
     """Whether the user said a value just now (`user`) or ever (`everywhere`), or the `model` did. `words`
-    are those of its records that somebody said, `title` what the record is called. `times` is how often the
-    value had come up by then, `spoken` how many texts there were and `users` how many of these the user's.
+    are those of its records that somebody said, `title` what the record is called; `said_at` where the user's
+    last message has it (-1: nowhere). `times` is how often the value had come up by then, `spoken` how many
+    texts there were and `users` how many of these the user's.
     """
 
     times: int
@@ -21,6 +22,7 @@ class Look:
     model: bool
     words: frozenset[str]
     title: frozenset[str]
+    said_at: int = -1
 
 
 @dataclass(slots=True, eq=False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from specflow.prediction.history.called import called_as
 from specflow.prediction.history.dialogue import Dialogue
 from specflow.prediction.history.looks import NOTHING, look
 from specflow.prediction.history.pool import Pooled
@@ -15,7 +16,9 @@ NEVER = 99
 
 class Part(NamedTuple):
     """Where an argument stands, or several: how many of them the user or the model said, how many messages
-    ago they came up, their places among the unused values of their paths; and what they are about.
+    ago they came up, their places among the unused values of their paths; what they are about; how many
+    were called as their parameter is, or (`foreign`) only otherwise; and where the user's last message has a
+    single one (`said_at`, -1: nowhere).
     """
 
     user: int
@@ -30,6 +33,9 @@ class Part(NamedTuple):
     after: bool
     words: frozenset[str]
     title: frozenset[str]
+    own: int
+    foreign: int
+    said_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ class Standing:
         seen, sight = look(dialogue, value), dialogue.known.get(value)
         line = self._lines.get((name, path)) or self._line(name, path)
         newest, oldest, first = NEVER, 0, NEVER
+        own, foreign = (False, False) if sight is None else called_as(sight.called, name)
         if sight is not None:
             newest = oldest = dialogue.step - sight.last
             first = dialogue.step - sight.first
@@ -88,6 +95,9 @@ class Standing:
             line.following == value,
             seen.words,
             seen.title,
+            own,
+            foreign,
+            seen.said_at,
         )
 
     def _line(self, name: str, path: str) -> _Line:
@@ -103,14 +113,14 @@ class Standing:
         return made
 
 
-_NOWHERE = Part(0, 0, 0, 0, NEVER, NEVER, 0, 0, 0, False, NOTHING, NOTHING)
+_NOWHERE = Part(0, 0, 0, 0, NEVER, NEVER, 0, 0, 0, False, NOTHING, NOTHING, 0, 0, -1)
 
 
 def _together(parts: Sequence[Part]) -> Part:
     """Where several arguments stand."""
-    user, everywhere, model, used, newest, first, oldest, place, tail, after, words, title = zip(
-        *parts, strict=True
-    )
+    columns = zip(*parts, strict=True)
+    user, everywhere, model, used, newest, first, oldest, place, tail, after, *more = columns
+    words, title, own, foreign, _ = more
     return Part(
         sum(user),
         sum(everywhere),
@@ -124,4 +134,7 @@ def _together(parts: Sequence[Part]) -> Part:
         any(after),
         NOTHING.union(*words),
         next(filter(None, reversed(title)), NOTHING),
+        sum(own),
+        sum(foreign),
+        -1,
     )

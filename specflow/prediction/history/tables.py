@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from specflow.prediction.dates import iso_date
+from specflow.prediction.history.called import called_as
 from specflow.prediction.history.dialogue import START, Args, Dialogue
 
 REPLY = ""
@@ -35,7 +36,8 @@ Join = tuple[tuple[str, str], ...]
 class Tables:
     """Counts. `after[k]` is by the last k events; `there` and `hits` by (tool, parameter) and path:
     how often the path had values when the tool was called, and how often the right one among them. `shown`
-    says how often a tool could have been called.
+    says how often a tool could have been called, `called` by (tool, parameter) how often its value was called
+    as the parameter is ("own"), only otherwise ("foreign"), or not at all ("").
     """
 
     steps: int = 0
@@ -48,6 +50,7 @@ class Tables:
     homes: Counter[str] = field(default_factory=Counter)
     shown: Counter[str] = field(default_factory=Counter)
     conversations: int = 0
+    called: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     def __post_init__(self) -> None:
         self._good: dict[tuple[str, str], list[tuple[str, float]]] = {}
@@ -70,6 +73,10 @@ class Tables:
         self.forms[tool][tuple(name for name, _ in args)] += 1
         for name, value in args:
             there, hits = self.there[tool, name], self.hits[tool, name]
+            sight = dialogue.known.get(value)
+            if sight is not None:
+                own, foreign = called_as(sight.called, name)
+                self.called[tool, name]["own" if own else "foreign" if foreign else ""] += 1
             if iso_date(value):
                 self.years[value[:4]] += 1
             for path, values in dialogue.at.items():
@@ -90,6 +97,7 @@ class Tables:
         _add(self.there, other.there, sign)
         _add(self.hits, other.hits, sign)
         _add(self.joins, other.joins, sign)
+        _add(self.called, other.called, sign)
         _add({"": self.years}, {"": other.years}, sign)
         _add({"": self.homes}, {"": other.homes}, sign)
         _add({"": self.shown}, {"": other.shown}, sign)
@@ -132,6 +140,11 @@ class Tables:
             self._good[key] = good
         return good
 
+    def miscalled(self, tool: str, parameter: str) -> float:
+        """How often the parameter had a value that was called otherwise (rule of succession); in (0, 1)."""
+        counts = self.called.get((tool, parameter))
+        return (counts["foreign"] + 1.0) / (counts.total() + 2.0) if counts is not None else 0.5
+
     def usual_forms(self, tool: str) -> list[tuple[tuple[str, ...], float]]:
         """The sets of arguments that the tool is called with, at most two, with their shares."""
         found = self._forms.get(tool)
@@ -147,8 +160,14 @@ class Tables:
         found = self._joins.get(tool)
         if found is None:
             total = self.forms[tool].total() if tool in self.forms else 0
-            joins = self.joins.get(tool, Counter()).most_common(8)
-            found = [(join, count / total) for join, count in joins if total and (count > 1 or total < 8)]
+            joins = [
+                (join, count)
+                for join, count in self.joins.get(tool, Counter()).items()
+                if count > 1 or total < 8
+            ]
+            # One that fills more of the arguments leaves less to be guessed.
+            joins.sort(key=lambda entry: (-entry[1] * (len(entry[0]) - 1), entry[0]))
+            found = [(join, count / total) for join, count in joins[:8] if total]
             self._joins[tool] = found
         return found
 
@@ -163,7 +182,7 @@ class Tables:
         self.shown.pop(tool, None)
         self.forms.pop(tool, None)
         self.joins.pop(tool, None)
-        for table in (self.there, self.hits):
+        for table in (self.there, self.hits, self.called):
             for key in [key for key in table if key[0] == tool]:
                 del table[key]
         self._changed(tool)
@@ -197,6 +216,7 @@ class Tables:
             "shown": dict(sorted(self.shown.items())),
             "forms": {tool: [[form, n] for form, n in forms.items()] for tool, forms in self.forms.items()},
             "hits": hits,
+            "called": [[*key, dict(counts)] for key, counts in sorted(self.called.items()) if counts],
             "joins": {tool: entries for tool, entries in joins.items() if entries},
         }
 
@@ -220,6 +240,8 @@ class Tables:
                 for path, (count, there) in paths.items():
                     made.hits[tool, parameter][path] = int(count)
                     made.there[tool, parameter][path] = int(there)
+        for tool, parameter, counts in data.get("called", ()):
+            made.called[tool, parameter].update({str(how): int(count) for how, count in counts.items()})
         for tool, entries in data["joins"].items():
             for join, count in entries:
                 made.joins[tool][tuple((name, path) for name, path in join)] = int(count)

@@ -48,6 +48,11 @@ def of_situation(dialogue: Dialogue) -> list[str]:
         f"failed={dialogue.failed}",
         f"size={min(6, (dialogue.result_size + 395) // 400)}" if last != USER else "size=-",
     ]
+    sought = dialogue.sought
+    found += [f"sought={small(sought.last) if last != USER else '-'}&e1={last}"]
+    found += [f"soughtall={small(sought.met)}&e1={last}"]
+    for topic in sorted(dialogue.heard_topics.ever):
+        found += [f"topic={topic}", f"topic={topic}&e1={last}"]
     if dialogue.agent:
         found += [f"agent={dialogue.agent}", f"agent={dialogue.agent}&e1={last}"]
     found += [f"had={tool}" for tool in dialogue.called]

@@ -88,19 +88,28 @@ def test_weights_are_the_same_when_they_are_written_and_read() -> None:
 
 
 def test_every_kind_of_block_spells_its_traits_out() -> None:
-    assert traits_of(("tool", -2, 1, True, 3, 2)) == [
+    assert traits_of(("tool", -2, 1, True, 3, 2, 2, 0, True)) == [
         "chance=-2",
         "times=1",
         "just=True&unused=3",
         "unused=3&times=1",
         "run=2&unused=3",
+        "named=2&fu=True",
+        "namedm=0&fu=True",
     ]
-    assert traits_of(("other", 4, -2, 1, True, 3, 2))[-2:] == ["run=2&unused=3&other", "other=4"]
+    assert traits_of(("other", 4, -2, 1, True, 3, 2, 2, 0, True))[-2:] == [
+        "namedm=0&fu=True&other",
+        "other=4",
+    ]
     assert traits_of(("alike", True, False, True)) == ["alike=True&empty=False&again=True"]
     assert traits_of(("place", 0, 1, False, 0, True, 1, 2))[-3:] == [
         "ahead=1&run=2",
         "ahead=1&next=False",
         "next=False&run=2",
+    ]
+    assert traits_of(("heard", 2, 1, 0, 4, 4, 0, 1, True, 2, 0, 1, 3))[-2:] == [
+        "called=01&of=3",
+        "called=01&user=2&fu=True",
     ]
     assert traits_of(("via", "order_id", "get_customer:$.orders[*]")) == [
         "via=order_id<get_customer:$.orders[*]"

@@ -10,11 +10,16 @@ from hypothesis import strategies as st
 from specflow.prediction.history.chooser import Options, options
 from specflow.prediction.history.dialogue import MAX_RECORDS, Dialogue, args_of
 from specflow.prediction.history.tables import Tables
+from specflow.prediction.history.topics import topics_of
 from specflow.prediction.predictor import HistoryItem, PastCall
 
 TOOLS = ("get_trip", "get_status", "search")
 PLACES = ("JFK", "SEA", "MCO", "LAX", "BOS")
 DAYS = ("2024-05-11", "2024-05-12", "2024-05-13")
+
+
+def begun() -> Dialogue:
+    return Dialogue(cues=frozenset({"flight", "numb", "dat"}), topics=topics_of(TOOLS), year=2024)
 
 
 def flight(number: int) -> dict[str, str]:
@@ -60,7 +65,7 @@ def taught() -> Tables:
     """Joined fully (a status), in part (a search by the places of a flight on another day), and alone."""
     tables = Tables()
     for number in range(100, 106):
-        dialogue = Dialogue(year=2024)
+        dialogue = begun()
         for item in (said("user", number), trip(number, 4)):
             dialogue.take(item)
         for wanted in (number, number + 1):
@@ -80,7 +85,7 @@ def ask(dialogue: Dialogue) -> Options:
 
 
 def anew(items: list[HistoryItem]) -> Options:
-    dialogue = Dialogue(year=2024)
+    dialogue = begun()
     for item in items:
         dialogue.take(item)
     return ask(dialogue)
@@ -98,7 +103,7 @@ def same(one: Options, other: Options) -> bool:
 @settings(deadline=None, max_examples=150)
 @given(items=st.lists(st.tuples(ITEMS, st.booleans()), min_size=1, max_size=9))
 def test_being_asked_in_between_changes_nothing(items: list[tuple[HistoryItem, bool]]) -> None:
-    dialogue = Dialogue(year=2024)
+    dialogue = begun()
     for item, asked in items:
         dialogue.take(item)
         if asked:
@@ -116,7 +121,7 @@ def test_being_asked_in_between_changes_nothing(items: list[tuple[HistoryItem, b
 def test_a_copy_goes_its_own_way(
     begin: list[HistoryItem], one: list[HistoryItem], other: list[HistoryItem], *, asked: bool
 ) -> None:
-    dialogue = Dialogue(year=2024)
+    dialogue = begun()
     for item in begin:
         dialogue.take(item)
     if asked:

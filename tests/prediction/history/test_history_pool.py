@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from specflow.prediction.history.apart import sharpness_of
 from specflow.prediction.history.calls import of_calls
+from specflow.prediction.history.choices import values
 from specflow.prediction.history.chooser import softmax
 from specflow.prediction.history.dialogue import Dialogue, args_of
 from specflow.prediction.history.lesson import train
 from specflow.prediction.history.patterns import Patterns
-from specflow.prediction.history.pool import MOST, pool, values
+from specflow.prediction.history.pool import MOST, pool
 from specflow.prediction.history.tables import REPLY, Tables
 from specflow.prediction.predictor import HistoryItem, PastCall
 
