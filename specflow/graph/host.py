@@ -47,9 +47,11 @@ class Host:
             known = self._coordinators.get(owner)
             if known is not None:
                 return known
-            for other in [other for other in self._coordinators if other.is_closed()]:
-                del self._coordinators[other]
+            closed = [other for other in self._coordinators if other.is_closed()]
+            ended = [self._coordinators.pop(other) for other in closed]
             made = self._coordinators[owner] = Coordinator(self.parts)
+        for coordinator in ended:
+            coordinator.abandon()
         orphans = self.parts.living.orphans()
         if orphans and loop is None:
             made.take_over(orphans)

@@ -5,10 +5,8 @@
 A model turn is heard chunk by chunk. What the predictors propose is judged by the policy and weighed by
 the gate, and what passes is started under a branch of its own (`launch`). When the real run arrives at
 the same call it adopts that work instead of starting it again (`adopt`); a write that is nearly the same
-can be amended (`amend`). What it does not adopt is cancelled or undone (`retire`). The real run always
-decides: speculation changes when work starts, never which work counts.
-
-One coordinator belongs to one event loop.
+can be amended (`amend`). What it does not adopt is cancelled or undone (`retire`), or kept for the next run
+(`kept`). The real run always decides: speculation changes when work starts, never which work counts.
 """
 
 from __future__ import annotations
@@ -58,7 +56,7 @@ log = logging.getLogger("specflow")
 
 
 class Coordinator:
-    """Runs ahead of agents on one event loop, and hands them what turns out right."""
+    """Belongs to one event loop: runs ahead of its agents, and hands them what turns out right."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts, self._tell = parts, Teller(parts)
@@ -92,8 +90,8 @@ class Coordinator:
     ) -> Turn:
         """A model is about to be called. What its earlier turns left unadopted ends here.
 
-        `lane` tells agents that run side by side in one session apart; `spawn` is the context in which
-        early calls of this turn run. A new run of the conversation has another session than that given.
+        `lane` tells agents that run side by side in one session apart, `spawn` is the context of early calls
+        of this turn. A new run of the conversation has another session than that given.
         """
         if context.history and context.history[-1].role == "user":
             session = self._sessions.for_new_run(session, lane)
@@ -104,8 +102,7 @@ class Coordinator:
         now = session.lanes[lane] = self._parts.clock.monotonic()
         reads = (*session.pending, *session.claimed)
         session.writes.forget_before(min([now, *(item.started for item in reads)]))
-        turn = self._turn(session, context, spawn, lane)
-        session.turns.add(turn)
+        session.turns.add(turn := self._turn(session, context, spawn, lane))
         facts = {"tools": len(context.tools)}
         self._tell.see(EventKind.TURN_STARTED, session, turn_id=turn.turn_id, facts=facts)
         if self._parts.mode is not Mode.OFF:
@@ -286,6 +283,10 @@ class Coordinator:
     def take_over(self, session_ids: Sequence[str]) -> None:
         """Settle sessions of an event loop that has ended."""
         self._sessions.take_over(session_ids)
+
+    def abandon(self) -> None:
+        """Its event loop has ended, and with it what was kept there. Called from another one."""
+        self._sessions.abandon()
 
     async def aclose(self) -> None:
         """Settle every session."""

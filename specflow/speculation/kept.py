@@ -17,7 +17,7 @@ import contextvars
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from specflow.journal.event import EventKind
+from specflow.journal.event import EventKind, Outcomes
 from specflow.speculation.parts import Mode, Parts
 from specflow.speculation.pending import Speculation, Standing, Stay
 from specflow.speculation.retire import Retirer
@@ -34,6 +34,9 @@ EXPIRED = "expired"
 
 ELSEWHERE = "elsewhere"
 """That of one because another process has had the conversation."""
+
+LOOP_ENDED = "loop_ended"
+"""That of one because the event loop has ended that it was on."""
 
 MOST = 1_024
 """Reads that are kept, over all conversations; the oldest goes first."""
@@ -113,6 +116,16 @@ class Kept:
         """No run will come any more."""
         for speculation in tuple(self._reads):
             self._lose(speculation, cause)
+
+    def abandon(self) -> None:
+        """The event loop has ended, and with it what still runs."""
+        for speculation in tuple(self._reads):
+            read = self._forget(speculation)
+            speculation.standing = Standing.RETIRED
+            speculation.decided.set()
+            read.session.spending.stop()
+            outcome = Outcomes.HIT if speculation.answered else Outcomes.CANCELLED
+            self._tell.resolved(read.session, speculation, outcome, LOOP_ENDED)
 
     def _may(self, session: Session, speculation: Speculation) -> bool:
         """Whether it may outlive its run, and is worth it."""

@@ -37,7 +37,7 @@ QUANTILE = 1.2815515655446004
 MOST_KEYS = 4_096
 """Keys that are remembered; the one that was not asked for or taught for longest goes first."""
 
-BLAMELESS = frozenset({"preempted", "shutdown", "claimed", "on_record", "elsewhere"})
+BLAMELESS = frozenset({"preempted", "shutdown", "claimed", "on_record", "elsewhere", "loop_ended"})
 """Causes that end a guess and say nothing about whether it was right, such as a call that was never made."""
 
 

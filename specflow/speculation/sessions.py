@@ -222,6 +222,10 @@ class Sessions:
         if session.paused and session.idle and not session.closing:
             self.close(session, "paused")
 
+    def abandon(self) -> None:
+        """The event loop has ended. Its sessions are taken over; what it has kept ends here."""
+        self._kept.abandon()
+
     async def aclose(self) -> None:
         """Close every session; raises the first error, when all are done."""
         for session in tuple(self._open.values()):

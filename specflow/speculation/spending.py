@@ -96,6 +96,10 @@ class Spending:
         self._again = again
         self._waiters[waiter] = None
 
+    def stop(self) -> None:
+        """Nobody waits for room any more."""
+        self._again = None
+
     def waiters(self) -> list[object]:
         """Who has waited since the last time, the first one first."""
         waiters = list(self._waiters)

@@ -14,11 +14,14 @@ import pytest
 
 from specflow.clock import LoopClock
 from specflow.effects.call import Call
+from specflow.graph.host import Host
 from specflow.journal.event import CallEvent, EventKind
 from specflow.journal.memory import MemoryJournal
 from specflow.policy.settings import Budgets
 from specflow.policy.verdict import Speculate
-from specflow.prediction.predictor import HistoryItem
+from specflow.prediction.candidate import Candidate
+from specflow.prediction.chunk import Chunk, ChunkKind
+from specflow.prediction.predictor import HistoryItem, TurnContext
 from specflow.speculation import kept
 from specflow.speculation.canary import Canary
 from specflow.speculation.durations import ENOUGH_FOR_MEDIAN
@@ -717,3 +720,28 @@ async def test_what_saw_a_write_that_a_lost_checkpoint_has_orphaned_is_stale_whe
     core.begin_run("second")
     assert (await talk.answer())["bookings"] == 0
     await talk.close()
+
+
+def test_the_end_of_an_event_loop_ends_what_was_kept_there() -> None:
+    """Nobody has closed the runtime: the next loop that is seen tells of it."""
+    talk = Talk(latency=0.0)
+    host = Host(talk.core.parts)
+
+    async def one_run(*, ask: bool) -> None:
+        coordinator = host.coordinator()
+        session = coordinator.session(talk.core.key)
+        turn = coordinator.begin_turn(
+            session, TurnContext(tools=host.parts.registry, history=SPOKEN), contextvars.copy_context()
+        )
+        coordinator.hear(turn, Chunk(kind=ChunkKind.REASONING, text="."))
+        await asyncio.sleep(0.01)
+        coordinator.end_turn(turn, [])
+        await coordinator.finish(turn.session, "", "run_ended")
+        if ask:
+            await coordinator.aclose()
+
+    talk.core._prompter.queue.append(Candidate(call=LOOK, confidence=0.9, predictor="scripted"))
+    asyncio.run(one_run(ask=False))
+    assert talk.saw(EventKind.KEPT, EventKind.RESOLVED) == [EventKind.KEPT]
+    asyncio.run(one_run(ask=True))
+    assert talk.ends == [("cancelled", "loop_ended")]
