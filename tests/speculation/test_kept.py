@@ -72,12 +72,12 @@ class Talk:
         )
 
     async def foresee(
-        self, wait: float = 2.0, *, core: ScriptedCore | None = None, cause: str = ""
+        self, wait: float = 2.0, *, core: ScriptedCore | None = None, cause: str = "", seat: str = "A1"
     ) -> CallEvent:
         """A run in which the read is foreseen and not asked for; it ends with an answer to the user."""
         core = core or self.core
         turn = core.begin(history=SPOKEN)
-        core.propose(turn, "look", seat="A1")
+        core.propose(turn, "look", seat=seat)
         await asyncio.sleep(wait)
         core.end(turn, [], cause)
         await core.coordinator.finish(turn.session, "", cause or "run_ended")
@@ -94,6 +94,14 @@ class Talk:
         """The same, and the read is made."""
         self.ask(core)
         return await (core or self.core).call(LOOK)
+
+    async def book(self, seat: str = "A1", core: ScriptedCore | None = None) -> None:
+        """A message of the model that books a seat, in answer to the user."""
+        core = core or self.core
+        turn = core.begin(history=SPOKEN)
+        call = Call(tool="book", args={"seat": seat})
+        core.end(turn, [call])
+        await core.call(call)
 
     async def close(self) -> None:
         """Everything ends. Whatever was started has ended once."""
@@ -299,11 +307,8 @@ def test_a_write_in_between_makes_it_stale(whose: str) -> None:
         talk = Talk()
         await talk.foresee()
         other = talk.core.beside(whose)
-        turn = other.begin(history=SPOKEN)
-        book = Call(tool="book", args={"seat": "A1"})
-        other.end(turn, [book])
-        await other.call(book)
-        await other.coordinator.finish(turn.session, "", "run_ended")
+        await talk.book(core=other)
+        await other.coordinator.finish(other.session, "", "run_ended")
         assert (await talk.answer())["bookings"] == 1
         assert talk.reads == 2
         assert talk.ends == [("stale", "stale")]
@@ -316,10 +321,7 @@ def test_a_write_in_between_makes_it_stale(whose: str) -> None:
 async def test_what_has_become_stale_does_not_keep_a_newer_read_from_being_started() -> None:
     talk = Talk()
     await talk.foresee()
-    turn = talk.core.begin(history=SPOKEN)
-    book = Call(tool="book", args={"seat": "A1"})
-    talk.core.end(turn, [book])
-    await talk.core.call(book)
+    await talk.book()
     await asyncio.sleep(1.0)
     turn = talk.core.begin()
     talk.core.propose(turn, "look", seat="A1")
@@ -337,10 +339,7 @@ async def test_where_another_process_went_on_with_the_conversation_nothing_is_ke
     here = Talk(journal=journal)
     there = Talk(world=here.world, journal=journal, owner="there", seed=7)
     await here.foresee()
-    turn = there.core.begin(history=SPOKEN)
-    book = Call(tool="book", args={"seat": "A1"})
-    there.core.end(turn, [book])
-    await there.core.call(book)
+    await there.book()
     await there.close()
     assert (await here.answer())["bookings"] == 1
     assert here.ends == [("cancelled", "elsewhere")]
@@ -362,10 +361,7 @@ async def test_what_another_process_may_have_overtaken_is_not_on_the_shelf_eithe
     await here.answer()
     await here.core.settle()
     assert here.reads == 1
-    turn = there.core.begin(history=SPOKEN)
-    book = Call(tool="book", args={"seat": "A1"})
-    there.core.end(turn, [book])
-    await there.core.call(book)
+    await there.book()
     await there.close()
     assert (await here.answer())["bookings"] == 1
     await here.close()
@@ -499,10 +495,8 @@ async def test_what_is_carried_counts_as_running_in_the_run_that_has_it() -> Non
 @scenario
 async def test_what_saw_a_write_that_is_taken_back_with_its_run_is_stale() -> None:
     talk = Talk(core={"saga": True})
-    core, book = talk.core, Call(tool="book", args={"seat": "A1"})
-    turn = core.begin(history=SPOKEN)
-    core.end(turn, [book])
-    await core.call(book)
+    core = talk.core
+    await talk.book()
     await asyncio.sleep(1.0)
     turn = core.begin()
     core.propose(turn, "look", seat="A1")
@@ -523,10 +517,7 @@ async def test_another_process_between_the_beginning_of_a_run_and_its_first_writ
     turn = core.begin(history=SPOKEN)
     core.propose(turn, "look", seat="A1")
     await asyncio.sleep(2.0)
-    theirs = there.core.begin(history=SPOKEN)
-    booked = Call(tool="book", args={"seat": "A1"})
-    there.core.end(theirs, [booked])
-    await there.core.call(booked)
+    await there.book()
     await there.close()
     core.end(turn, [book])
     await core.call(book)
@@ -542,16 +533,10 @@ async def test_two_loops_of_a_process_lose_what_a_third_party_has_overtaken() ->
     two = Talk(world=one.world, journal=journal, owner="two", seed=5, core={"shelf": shelf})
     there = Talk(world=one.world, journal=journal, owner="there", seed=7)
     await two.foresee()
-    theirs = there.core.begin(history=SPOKEN)
-    booked = Call(tool="book", args={"seat": "A1"})
-    there.core.end(theirs, [booked])
-    await there.core.call(booked)
+    await there.book()
     await there.close()
-    book = Call(tool="book", args={"seat": "B2"})
-    turn = one.core.begin(history=SPOKEN)
-    one.core.end(turn, [book])
-    await one.core.call(book)  # this loop notices, and is the newest from now on
-    await one.core.coordinator.finish(turn.session, "", "run_ended")
+    await one.book("B2")  # this loop notices, and is the newest from now on
+    await one.core.coordinator.finish(one.core.session, "", "run_ended")
     assert (await two.answer())["bookings"] == 1
     await one.close()
     await two.close()
@@ -601,11 +586,7 @@ def test_what_earlier_runs_have_left_makes_room_for_a_new_guess(limit: dict[str,
         talk = Talk()
         talk.core.parts.judge._budgets = Budgets(**limit)  # type: ignore[attr-defined]
         for seat in ("B1", "B2", "B3"):
-            turn = talk.core.begin(history=SPOKEN)
-            talk.core.propose(turn, "look", seat=seat)
-            await asyncio.sleep(2.0)
-            talk.core.end(turn, [])
-            await talk.core.coordinator.finish(turn.session, "", "run_ended")
+            await talk.foresee(seat=seat)
         assert len(talk.core.log.of(EventKind.LAUNCHED)) == 3
         assert ("cancelled", "budget") in talk.ends
         await talk.close()
@@ -620,11 +601,7 @@ async def test_money_of_a_wrong_guess_is_that_of_its_own_run() -> None:
         talk.core.parts.durations.saw("look", 1.0)
     talk.core.parts.judge._budgets = Budgets(max_wasted_usd=0.05, usd_per_second=10.0)  # type: ignore[attr-defined]
     for seat in ("B1", "B2", "B3"):
-        turn = talk.core.begin(history=SPOKEN)
-        talk.core.propose(turn, "look", seat=seat)
-        await asyncio.sleep(2.0)
-        talk.core.end(turn, [])
-        await talk.core.coordinator.finish(turn.session, "", "run_ended")
+        await talk.foresee(seat=seat)
     assert len(talk.core.log.of(EventKind.LAUNCHED)) == 3
     await talk.close()
 
@@ -637,10 +614,7 @@ async def test_what_was_asked_for_and_cut_off_keeps_nothing_from_being_started_a
     await asyncio.sleep(2.0)
     talk.core.end(turn, [LOOK])  # and the graph stops here
     await talk.core.coordinator.finish(turn.session, "", "run_ended")
-    turn = talk.core.begin(history=SPOKEN)
-    book = Call(tool="book", args={"seat": "A1"})
-    talk.core.end(turn, [book])
-    await talk.core.call(book)
+    await talk.book()
     await asyncio.sleep(1.0)
     turn = talk.core.begin()
     talk.core.propose(turn, "look", seat="A1")
@@ -657,11 +631,7 @@ async def test_slow_reads_for_others_are_not_kept_without_limit() -> None:
     talk.core.parts.judge._budgets = Budgets(max_concurrent=2)  # type: ignore[attr-defined]
     for number in range(6):
         USER.set(f"user {number}")
-        turn = talk.core.begin(history=SPOKEN)
-        talk.core.propose(turn, "look", seat=f"A{number}")
-        await asyncio.sleep(1.0)
-        talk.core.end(turn, [])
-        await talk.core.coordinator.finish(turn.session, "", "run_ended")
+        await talk.foresee(1.0, seat=f"A{number}")
     assert len(talk.core.coordinator._sessions._kept._reads) == 2
     await talk.close()
 
