@@ -715,3 +715,19 @@ def test_the_end_of_an_event_loop_ends_what_was_kept_there() -> None:
     assert talk.saw(EventKind.KEPT, EventKind.RESOLVED) == [EventKind.KEPT]
     asyncio.run(one_run(ask=True))
     assert talk.ends == [("cancelled", "loop_ended")]
+
+
+@scenario
+async def test_a_session_that_is_being_closed_is_given_nothing() -> None:
+    talk = Talk()
+    await talk.foresee()
+    session = talk.core.session
+    session.closing = True
+    context = TurnContext(tools=talk.core.parts.registry)
+    turn = talk.core.coordinator.begin_turn(session, context, contextvars.copy_context())
+    assert len(session.pending) == 0
+    session.closing = False
+    talk.core.end(turn, [])
+    await talk.answer()
+    assert talk.reads == 1
+    await talk.close()

@@ -18,7 +18,7 @@ from specflow.effects.tool import CallContext
 from specflow.journal.event import EventKind
 from specflow.journal.memory import MemoryJournal
 from specflow.speculation.freshness import WriteLog
-from specflow.speculation.shelf import Shelf
+from specflow.speculation.shelf import Shelf, same_context
 from specflow.testing.explore import explore, run
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
@@ -280,3 +280,21 @@ def test_a_write_that_nobody_can_end_any_more_does_not_spoil_what_is_shared_for_
         return shelf.met(keys, 2.0, None)
 
     assert run(again(), seed=0), "that of a loop that runs does count"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "alike"),
+    [
+        ({"specflow_run_key": "second"}, True),
+        ({"thread_id": "other"}, True),
+        ({"user_id": "bob"}, False),
+        ({"specflow_run_key": "second", "user_id": "bob"}, False),
+    ],
+)
+def test_what_every_run_has_of_its_own_does_not_say_who_asks(theirs: dict[str, str], *, alike: bool) -> None:
+    config: contextvars.ContextVar[object] = contextvars.ContextVar("child_runnable_config")
+    first = {"thread_id": "one", "specflow_run_key": "first", "user_id": "ada"}
+    one, other = contextvars.Context(), contextvars.Context()
+    one.run(config.set, {"configurable": first})
+    other.run(config.set, {"configurable": {**first, **theirs}})
+    assert same_context(one, other) is alike
