@@ -175,6 +175,11 @@ class ToolSettings:
     confirm_within: float = CONFIRM_WITHIN
     show: tuple[Before, ...] = ()
 
+    @property
+    def outlives_run(self) -> bool:
+        """Whether an early result may be good for more than the run that it was begun in."""
+        return self.ttl is not None and self.scope != "session"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budgets:

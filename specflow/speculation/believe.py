@@ -56,9 +56,8 @@ def life(parts: Parts, turn: Turn, name: str) -> float | None:
     """
     tool = parts.registry.get(name)
     settings = None if tool is None else parts.judge.settings(tool)
-    if settings is None or settings.scope == "session" or settings.redact or not turn.session.key.thread:
-        return None
-    return settings.ttl
+    lives = settings is not None and settings.outlives_run and not settings.redact
+    return settings.ttl if settings is not None and lives and turn.session.key.thread else None
 
 
 def _said(outlook: Outlook, key: str, candidate: Candidate) -> Mapping[str, float]:

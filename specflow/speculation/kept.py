@@ -61,6 +61,9 @@ class Kept:
         self._reads: OrderedDict[Speculation, _Read] = OrderedDict()
         self._of: dict[SessionKey, list[Speculation]] = {}
 
+    def __len__(self) -> int:
+        return len(self._reads)
+
     def keep(self, session: Session, cause: str, lane: str | None = None) -> None:
         """A run ends like that, or an agent in it: what may be kept leaves its table, and lives on here."""
         if cause not in ORDERLY or not session.key.thread:
@@ -186,5 +189,4 @@ class Kept:
 
     def _lasting(self) -> bool:
         """Whether the policy lets anything outlive its run."""
-        settings = map(self._parts.judge.settings, self._parts.registry)
-        return any(one.ttl is not None and one.scope != "session" for one in settings)
+        return any(self._parts.judge.settings(tool).outlives_run for tool in self._parts.registry)

@@ -39,7 +39,7 @@ def outruled(parts: Parts, speculation: Speculation) -> bool:
     if speculation.stay is not Stay.CARRIED:
         return False
     now, then = parts.judge.settings(speculation.tool), speculation.settings
-    if now.ttl is None or now.scope == "session" or now.redact or now.version != then.version:
+    if now.ttl is None or not now.outlives_run or now.redact or now.version != then.version:
         return True
     verdict = parts.judge.judge(speculation.tool, speculation.call, context=parts.context)
     old = parts.clock.monotonic() - speculation.started > now.ttl
@@ -53,5 +53,6 @@ def met_a_write(parts: Parts, session: Session, speculation: Speculation) -> boo
     keys, since, own = speculation.footprint, speculation.started, speculation.span
     settings = speculation.settings
     # What others may have, too, is held to what others write.
-    beyond = settings.ttl is not None and settings.scope != "session"
-    return session.writes.met(keys, since, own=own) or (beyond and parts.shelf.met(keys, since, own))
+    return session.writes.met(keys, since, own=own) or (
+        settings.outlives_run and parts.shelf.met(keys, since, own)
+    )

@@ -210,7 +210,7 @@ def shareable(speculation: Speculation) -> bool:
 def outlives(speculation: Speculation) -> bool:
     """Whether others may have it beyond its own run."""
     settings = speculation.settings
-    return shareable(speculation) and settings.scope != "session" and not settings.redact
+    return shareable(speculation) and settings.outlives_run and not settings.redact
 
 
 def _within(offer: Offer, settings: ToolSettings, session_id: str, thread: str, tenant: str) -> bool:

@@ -242,7 +242,7 @@ class ScriptedCore:
             "sessions being closed": sessions._closing,  # noqa: SLF001 - as above
             "sessions being taken over": sessions._orphans,  # noqa: SLF001 - as above
             "sessions at work": self.parts.living._own,  # noqa: SLF001 - as above
-            "kept reads": sessions._kept._reads,  # noqa: SLF001 - as above
+            "kept reads": sessions._kept,  # noqa: SLF001 - as above
         }
         return [f"{len(kept)} {name}" for name, kept in held.items() if kept]
 

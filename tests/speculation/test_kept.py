@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -57,7 +57,7 @@ class Talk:
         **cache: Any,
     ) -> None:
         self.world = world or LedgerWorld(latency={"look": latency})
-        judge = self.world.judge()
+        judge = self.judge = self.world.judge()
         rule = judge._rules["look"]
         settings = replace(rule.settings, **{"ttl": 60.0, "scope": "thread", **cache})
         judge._rules["look"] = replace(rule, settings=settings)
@@ -72,14 +72,20 @@ class Talk:
         )
 
     async def foresee(
-        self, wait: float = 2.0, *, core: ScriptedCore | None = None, cause: str = "", seat: str = "A1"
+        self,
+        wait: float = 2.0,
+        *,
+        core: ScriptedCore | None = None,
+        cause: str = "",
+        seat: str = "A1",
+        asked: Sequence[Call] = (),
     ) -> CallEvent:
-        """A run in which the read is foreseen and not asked for; it ends with an answer to the user."""
+        """A run in which the read is foreseen and not made; it ends with an answer to the user."""
         core = core or self.core
         turn = core.begin(history=SPOKEN)
         core.propose(turn, "look", seat=seat)
         await asyncio.sleep(wait)
-        core.end(turn, [], cause)
+        core.end(turn, asked, cause)
         await core.coordinator.finish(turn.session, "", cause or "run_ended")
         return core.log.of(EventKind.LAUNCHED)[-1]
 
@@ -317,19 +323,24 @@ def test_a_write_in_between_makes_it_stale(whose: str) -> None:
     run(body(), seed=0)
 
 
-@scenario
-async def test_what_has_become_stale_does_not_keep_a_newer_read_from_being_started() -> None:
-    talk = Talk()
-    await talk.foresee()
-    await talk.book()
-    await asyncio.sleep(1.0)
-    turn = talk.core.begin()
-    talk.core.propose(turn, "look", seat="A1")
-    await asyncio.sleep(2.0)
-    talk.core.end(turn, [LOOK])
-    assert (await talk.core.call(LOOK))["bookings"] == 1
-    assert talk.ends == [("stale", "stale"), ("hit", "")]
-    await talk.close()
+@pytest.mark.parametrize(
+    "asked", [(), (LOOK,)], ids=["not asked for", "asked for, and then the graph stopped"]
+)
+def test_what_has_become_stale_does_not_keep_a_newer_read_from_being_started(asked: tuple[Call, ...]) -> None:
+    async def body() -> None:
+        talk = Talk()
+        await talk.foresee(asked=asked)
+        await talk.book()
+        await asyncio.sleep(1.0)
+        turn = talk.core.begin()
+        talk.core.propose(turn, "look", seat="A1")
+        await asyncio.sleep(2.0)
+        talk.core.end(turn, [LOOK])
+        assert (await talk.core.call(LOOK))["bookings"] == 1
+        assert talk.ends == [("stale", "stale"), ("hit", "")]
+        await talk.close()
+
+    run(body(), seed=0)
 
 
 @scenario
@@ -552,9 +563,8 @@ def test_the_policy_of_the_run_that_has_it_counts(now: dict[str, Any], *, guesse
     async def body() -> None:
         talk = Talk()
         await talk.foresee()
-        judge = talk.core.parts.judge
-        rule = judge._rules["look"]  # type: ignore[attr-defined]
-        judge._rules["look"] = replace(rule, settings=replace(rule.settings, **now))  # type: ignore[attr-defined]
+        rule = talk.judge._rules["look"]
+        talk.judge._rules["look"] = replace(rule, settings=replace(rule.settings, **now))
         turn = talk.core.begin(history=SPOKEN)
         if guessed:
             talk.core.propose(turn, "look", seat="A1")
@@ -573,8 +583,7 @@ def test_the_policy_of_the_run_that_has_it_counts(now: dict[str, Any], *, guesse
 async def test_a_tool_that_must_not_run_early_any_more_is_not_answered_by_what_was_kept() -> None:
     talk = Talk()
     await talk.foresee()
-    judge = talk.core.parts.judge
-    judge._rules["look"] = replace(judge._rules["look"], speculate=Speculate.NEVER)  # type: ignore[attr-defined]
+    talk.judge._rules["look"] = replace(talk.judge._rules["look"], speculate=Speculate.NEVER)
     await talk.answer()
     assert (talk.reads, talk.ends) == (2, [("stale", "stale")])
     await talk.close()
@@ -584,7 +593,7 @@ async def test_a_tool_that_must_not_run_early_any_more_is_not_answered_by_what_w
 def test_what_earlier_runs_have_left_makes_room_for_a_new_guess(limit: dict[str, int]) -> None:
     async def body() -> None:
         talk = Talk()
-        talk.core.parts.judge._budgets = Budgets(**limit)  # type: ignore[attr-defined]
+        talk.judge._budgets = Budgets(**limit)
         for seat in ("B1", "B2", "B3"):
             await talk.foresee(seat=seat)
         assert len(talk.core.log.of(EventKind.LAUNCHED)) == 3
@@ -599,7 +608,7 @@ async def test_money_of_a_wrong_guess_is_that_of_its_own_run() -> None:
     talk = Talk(cost_usd=0.04)
     for _ in range(ENOUGH_FOR_MEDIAN):
         talk.core.parts.durations.saw("look", 1.0)
-    talk.core.parts.judge._budgets = Budgets(max_wasted_usd=0.05, usd_per_second=10.0)  # type: ignore[attr-defined]
+    talk.judge._budgets = Budgets(max_wasted_usd=0.05, usd_per_second=10.0)
     for seat in ("B1", "B2", "B3"):
         await talk.foresee(seat=seat)
     assert len(talk.core.log.of(EventKind.LAUNCHED)) == 3
@@ -607,32 +616,13 @@ async def test_money_of_a_wrong_guess_is_that_of_its_own_run() -> None:
 
 
 @scenario
-async def test_what_was_asked_for_and_cut_off_keeps_nothing_from_being_started_anew() -> None:
-    talk = Talk()
-    turn = talk.core.begin(history=SPOKEN)
-    talk.core.propose(turn, "look", seat="A1")
-    await asyncio.sleep(2.0)
-    talk.core.end(turn, [LOOK])  # and the graph stops here
-    await talk.core.coordinator.finish(turn.session, "", "run_ended")
-    await talk.book()
-    await asyncio.sleep(1.0)
-    turn = talk.core.begin()
-    talk.core.propose(turn, "look", seat="A1")
-    await asyncio.sleep(2.0)
-    talk.core.end(turn, [LOOK])
-    assert (await talk.core.call(LOOK))["bookings"] == 1
-    assert talk.ends == [("stale", "stale"), ("hit", "")]
-    await talk.close()
-
-
-@scenario
 async def test_slow_reads_for_others_are_not_kept_without_limit() -> None:
     talk = Talk(latency=1_000.0, ttl=5_000.0)
-    talk.core.parts.judge._budgets = Budgets(max_concurrent=2)  # type: ignore[attr-defined]
+    talk.judge._budgets = Budgets(max_concurrent=2)
     for number in range(6):
         USER.set(f"user {number}")
         await talk.foresee(1.0, seat=f"A{number}")
-    assert len(talk.core.coordinator._sessions._kept._reads) == 2
+    assert len(talk.core.coordinator._sessions._kept) == 2
     await talk.close()
 
 

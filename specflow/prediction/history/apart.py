@@ -22,6 +22,8 @@ EPOCHS = 2
 PARTS = 3
 
 TOGETHER_EPOCHS = 4
+"""How often the calls that go together are gone through: a few weights, which need more."""
+
 TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.1, 2.5)
 ENOUGH = 50
 """Examples from which on the sharpness of a set of tools is looked at by itself."""

@@ -86,7 +86,7 @@ class Desk:
 
     def kept(self) -> int:
         """How many reads wait for a next run."""
-        return len(self.coordinator._sessions._kept._reads)
+        return len(self.coordinator._sessions._kept)
 
 
 LIFE = (EventKind.LAUNCHED, EventKind.KEPT, EventKind.CARRIED, EventKind.RESOLVED)
@@ -145,7 +145,7 @@ async def desk(
             yield made
             coordinator = made.coordinator
             shop.open.set()
-        assert not coordinator._sessions._kept._reads
+        assert len(coordinator._sessions._kept) == 0
     launched = [event.speculation_id for event in log.of(EventKind.LAUNCHED)]
     resolved = [event.speculation_id for event in log.of(EventKind.RESOLVED)]
     assert sorted(launched) == sorted(resolved), "every speculation ends exactly once"
