@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from operator import itemgetter
 
@@ -46,33 +47,24 @@ def days(old: str) -> tuple[Choice, ...]:
 def values(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: int) -> list[Choice]:
     """The values that the parameter may be filled with, the likeliest first."""
     best: dict[str, tuple[float, str]] = {}
-    used = dialogue.used.get((tool, parameter), {})
-    said, step = dialogue.all_user_words, dialogue.step
+    used, known = dialogue.used.get((tool, parameter), {}), dialogue.known
+    strict, floor = tables.miscalled(tool, parameter) < MISCALLED, 0.0
     for path, weight in tables.paths(tool, parameter):
         place = dialogue.at.get(path)
-        if not place:
+        if not place or (weight < floor and len(place) <= CROWD):
             continue
-        newest = list(place.items())[-NEWEST:]
-        crowd = len(newest) > CROWD
-        fresh = sum([value not in used for value, _ in newest]) if used else len(newest)
-        share = weight / math.sqrt(fresh or 1)
-        again = share if path.startswith("arg:") else AGAIN * share
-        for value, at in newest:
-            prior = (again if value in used else share) / (1.0 + 0.05 * (step - at))
-            if crowd and (records := dialogue.known[value].records):
-                prior *= 1 + len(records[-1].words & said)
-            known = best.get(value)
-            if known is None or prior > known[0]:
+        for value, prior in _of_path(dialogue, path, place, weight, used):
+            before = best.get(value)
+            if before is None:
+                if not strict or not called_as(known[value].called, parameter)[1]:
+                    best[value] = (prior, path)
+            elif prior > before[0]:
                 best[value] = (prior, path)
+        if len(best) > most:
+            # To have been said doubles what a value is worth at most: what is worth less than half of the
+            # last one that stays does not stay.
+            floor = sorted([prior for prior, _ in best.values()])[-most] / 2
     found = []
-    if tables.miscalled(tool, parameter) < MISCALLED:
-        best = {
-            value: found
-            for value, found in best.items()
-            if not called_as(dialogue.known[value].called, parameter)[1]
-        }
-    # To have been said doubles what a value is worth at most.
-    floor = sorted([prior for prior, _ in best.values()])[-most] / 2 if len(best) > most else 0.0
     for value, (prior, path) in best.items():
         if prior < floor:
             continue
@@ -81,3 +73,23 @@ def values(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: 
         found.append((value, prior * heard, path))
     found.sort(key=_SECOND, reverse=True)
     return found[:most]
+
+
+def _of_path(
+    dialogue: Dialogue, path: str, place: Mapping[str, int], weight: float, used: Mapping[str, int]
+) -> list[tuple[str, float]]:
+    """The values of one path and what each is worth: `weight` at most, where they are no crowd."""
+    newest, crowd, step = list(place.items())[-NEWEST:], len(place) > CROWD, dialogue.step
+    fresh = sum([value not in used for value, _ in newest]) if used else len(newest)
+    share = weight / math.sqrt(fresh or 1)
+    again = share if path.startswith("arg:") else AGAIN * share
+    found = [
+        (value, (again if value in used else share) / (1.0 + 0.05 * (step - at))) for value, at in newest
+    ]
+    if not crowd:
+        return found
+    said, known = dialogue.all_user_words, dialogue.known
+    return [
+        (value, prior * (1 + len(records[-1].words & said)) if (records := known[value].records) else prior)
+        for value, prior in found
+    ]

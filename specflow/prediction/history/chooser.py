@@ -9,21 +9,19 @@ from dataclasses import dataclass, field
 from specflow.prediction.history.calls import of_calls
 from specflow.prediction.history.dialogue import USER, Args, Dialogue
 from specflow.prediction.history.keys import Key
-from specflow.prediction.history.pool import Pooled, pool
+from specflow.prediction.history.pool import MOST, Pooled, pool
 from specflow.prediction.history.remembered import WordTraits
 from specflow.prediction.history.tables import REPLY, Tables
 from specflow.prediction.history.traits import log_step, of_scope, of_situation, of_words, small
-
-Worthy = Callable[[str, float], bool]
-"""Whether a tool's calls are looked at, by its name and the chance that it comes next."""
+from specflow.prediction.history.worth_a_look import Worthy, every
 
 
 @dataclass(slots=True)
 class Options:
     """What may come next. `names[i]` is the tool (or the reply) of option i, `args[i]` its arguments, or
-    None for the reply and for calls that are not in the pool; `keys[i]` what speaks for it. `skipped` are
-    the tools whose calls were not looked at; `scoped` is the situation as it is learned of each of `scopes`.
-    `numbers` are those that `numbered_by` gave the traits of the situation.
+    None for the reply and for calls that are not in the pool; `keys[i]` what speaks for it. `cut` are
+    the tools of which not all likely calls were looked at; `scoped` is the situation as it is learned of each
+    of `scopes`. `numbers` are those that `numbered_by` gave the traits of the situation.
     """
 
     situation: list[str]
@@ -33,7 +31,7 @@ class Options:
     names: list[str] = field(default_factory=list)
     args: list[Args | None] = field(default_factory=list)
     keys: list[list[Key]] = field(default_factory=list)
-    skipped: set[str] = field(default_factory=set)
+    cut: set[str] = field(default_factory=set)
     numbers: Sequence[int] = ()
     numbered_by: object = None
 
@@ -59,11 +57,11 @@ def options(
     dialogue: Dialogue,
     tools: Iterable[str],
     early: Callable[[str], bool],
-    worth: Callable[[Options], Worthy] = lambda _options: lambda _name, _chance: True,
+    worth: Callable[[Options], Worthy] = lambda _options: every,
 ) -> Options:
     """The reply, likely calls of the tools that may be called early, and one for each tool's other calls.
 
-    `worth` is shown the situation first, and says which tools' calls are looked at.
+    `worth` is shown the situation first, and says how many calls of each tool are looked at.
     """
     found = Options(of_situation(dialogue), of_words(dialogue), dialogue.scopes, of_scope(dialogue))
     worthy = worth(found)
@@ -74,10 +72,11 @@ def options(
         chance = chances.get(tool, 0.0)
         pooled: list[Pooled] = []
         if early(tool):
-            if worthy(tool, chance):
-                pooled = pool(tables, dialogue, tool)
-            else:
-                found.skipped.add(tool)
+            most = worthy(tool, chance)
+            if most < MOST:
+                found.cut.add(tool)
+            if most:
+                pooled = pool(tables, dialogue, tool, most=most)
         fresh = [(tool, one.args) not in made for one in pooled] if tool in called else [True] * len(pooled)
         unused, run = small(sum(fresh), 4), small(dialogue.run, 4) if last == tool else 0
         named = *dialogue.heard_topics.named(tool), last == USER

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from specflow.effects.call import digest
 from specflow.effects.registry import ToolRegistry
 from specflow.errors import AuthorError
 from specflow.prediction.calibration.stages import Stages
-from specflow.prediction.history.chooser import Options, Worthy, options, softmax
+from specflow.prediction.history.chooser import Options, options, softmax
 from specflow.prediction.history.considered import Considered, Taught
 from specflow.prediction.history.dialogue import Args, Dialogue
 from specflow.prediction.history.scopes import scopes_of
@@ -24,17 +23,12 @@ from specflow.prediction.history.tables import Tables
 from specflow.prediction.history.together import Together, offered
 from specflow.prediction.history.topics import topics_of
 from specflow.prediction.history.weights import Weights
+from specflow.prediction.history.worth_a_look import Worthy, worthy_by
 from specflow.prediction.triggers import Triggers
 from specflow.prediction.words import name_words, stem
 
 VERSION = 1
 KIND = "specflow-patterns"
-FAR = 9.0
-"""Calls of tools that the situation alone makes so much less likely than another are not looked at (nats)."""
-
-CHANCES, RAREST = 0.6, 1e-4
-"""What the logarithm of the chance to come next counts in that, and which chance is the least."""
-
 LEAST = 3
 """Conversations that a path must have come up in to be written: keys of one alone may be somebody's data."""
 
@@ -91,10 +85,7 @@ class Patterns:
 
         def worth(found: Options) -> Worthy:
             situation.update(self.weights.situation(found))
-            least = max(situation.values(), default=0.0) - FAR
-            return lambda name, chance: (
-                situation.get(name, 0.0) + CHANCES * math.log(chance + RAREST) >= least
-            )
+            return worthy_by(situation)
 
         names = [spec.name for spec in tools]
         found = options(self.tables, dialogue, names, early, worth)
@@ -121,8 +112,8 @@ class Patterns:
         found, compiled = considered.options, considered.compiled
         begins = right = found.place_of(tool, args)
         further = frozenset(found.place_of(*one) for one in more)
-        if tool in found.skipped:
-            # Its calls were not looked at: now they are.
+        if tool in found.cut and (right < 0 or found.args[right] is None):
+            # Not all of its calls were looked at: now they are.
             found = options(self.tables, dialogue, considered.tools, considered.early)
             right, compiled = found.place_of(tool, args), self.weights.compile(found)
         self.tables.learn(dialogue, tool, args or (), considered.tools)

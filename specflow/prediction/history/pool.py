@@ -60,7 +60,7 @@ def pool(tables: Tables, dialogue: Dialogue, tool: str, *, most: int = MOST) -> 
         if not form:
             found[()] = Pooled((), share, ())
             continue
-        _of_form(tables, dialogue, tool, form, share, found)
+        _of_form(tables, dialogue, tool, form, share, found, most)
     ordered = sorted(found.values(), key=_PRIOR, reverse=True)
     if len(ordered) <= most:
         return ordered
@@ -88,15 +88,16 @@ def _of_form(  # noqa: PLR0917 - one caller, which names them alike
     form: tuple[str, ...],
     share: float,
     found: dict[Args, Pooled],
+    most: int,
 ) -> None:
     if len(form) == 1:
-        for value, prior, path in values(tables, dialogue, tool, form[0], WIDE):
+        for value, prior, path in values(tables, dialogue, tool, form[0], min(WIDE, most)):
             _keep(found, Pooled(((form[0], value),), share * prior, (path,)))
         return
-    by_name = {name: values(tables, dialogue, tool, name, NARROW) for name in form}
+    by_name = {name: values(tables, dialogue, tool, name, min(NARROW, most)) for name in form}
     _joined(tables, dialogue, tool, form, share, by_name, found)
     if all(by_name.values()):
-        for prior, chosen, paths in _combined(form, by_name, BEAM, LOOSE):
+        for prior, chosen, paths in _combined(form, by_name, min(BEAM, most), LOOSE):
             args = tuple(zip(form, chosen, strict=True))
             _keep(found, Pooled(args, share * prior, paths))
     _copied(dialogue, tool, form, by_name, found)

@@ -117,10 +117,12 @@ class Weights:
             self._scopes.add(situation, compiled.scopes, compiled.scoped)
         value, version, found = self._traits.values.__getitem__, self.version, []
         for name, blocks in zip(compiled.names, compiled.blocks, strict=True):
+            total = situation.get(name, 0.0)
             for block in blocks:
                 if block.version != version:
                     block.version, block.total = version, sum(map(value, block.at))
-            found.append(sum([block.total for block in blocks], situation.get(name, 0.0)))
+                total += block.total
+            found.append(total)
         return found
 
     def learn(self, compiled: Compiled, right: int) -> list[float]:

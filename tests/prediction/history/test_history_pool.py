@@ -10,15 +10,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from specflow.prediction.history import worth_a_look
 from specflow.prediction.history.apart import sharpness_of
 from specflow.prediction.history.calls import of_calls
 from specflow.prediction.history.choices import values
-from specflow.prediction.history.chooser import softmax
-from specflow.prediction.history.dialogue import Dialogue, args_of
+from specflow.prediction.history.chooser import Options, softmax
+from specflow.prediction.history.dialogue import Args, Dialogue, args_of
 from specflow.prediction.history.lesson import train
 from specflow.prediction.history.patterns import Patterns
 from specflow.prediction.history.pool import MOST, pool
 from specflow.prediction.history.tables import REPLY, Tables
+from specflow.prediction.history.worth_a_look import worthy_by
 from specflow.prediction.predictor import HistoryItem, PastCall
 
 FLIGHTS = '{"flights": [%s]}'
@@ -130,6 +132,46 @@ def test_the_best_values_are_the_best_of_all(flights: int, said: int, most: int)
     assert values(tables, dialogue, "get_status", "number", most) == every[:most]
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30)), min_size=1, max_size=40), st.integers(1, 14)
+)
+def test_a_path_that_cannot_have_any_of_the_best_values_is_left_out(
+    came: list[tuple[int, int]], most: int
+) -> None:
+    """Some paths are right more often than others; values come up on one of them, or on several."""
+    tables = Tables()
+    for number in range(12):
+        dialogue = Dialogue(year=2024)
+        for source in range(3):
+            if number % (2 * source + 1) == 0:
+                listed(dialogue, source, number)
+            listed(dialogue, source, 30 + number)
+        tables.learn(dialogue, "get_status", (("number", f"HAT{100 + number}"),))
+    assert len(tables.paths("get_status", "number")) == 3
+    dialogue = Dialogue(year=2024)
+    for source, number in came:
+        listed(dialogue, source, number)
+    every = values(tables, dialogue, "get_status", "number", 1_000)
+    assert values(tables, dialogue, "get_status", "number", most) == every[:most]
+
+
+def listed(dialogue: Dialogue, source: int, number: int) -> None:
+    text = FLIGHTS % flight(number)
+    call = PastCall(tool=f"list_{source}", args={"day": "1"}, result=text)
+    dialogue.take(HistoryItem(role="tool", text=text, call=call))
+
+
+@given(st.integers(1, MOST), st.integers(1, 20))
+def test_of_a_pool_of_few_calls_each_is_one_of_the_whole(most: int, flights: int) -> None:
+    tables = Tables()
+    for number in (0, 1, 2, 0, 1):
+        tables.learn(told(3), "get_status", args_of(status(number).args))
+    dialogue = told(flights, status(0))
+    few = pool(tables, dialogue, "get_status", most=most)
+    assert len(few) <= most
+    assert few[0].args == pool(tables, dialogue, "get_status")[0].args
+
+
 def test_the_pool_is_bounded_however_long_the_list(tables: Tables) -> None:
     assert len(pool(tables, told(60), "get_status")) == MOST
     assert pool(tables, told(3), "unheard_of") == []
@@ -156,6 +198,49 @@ def test_tools_that_are_out_of_question_are_not_looked_at_and_are_learned_all_th
     for name in sorted(left_out) or ["cancel_order"]:
         patterns.weigh(patterns.count(dialogue, considered, name, (("order_id", "#W1"),)))
     assert patterns.tables.steps > before
+
+
+def test_a_call_that_was_not_looked_at_is_learned_as_the_call_that_it_is(
+    kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patterns = train(kit.lessons(range(14)), early=kit.early)
+    (lesson,) = kit.lessons([70])
+    for limit, value in {"NEAR": -99.0, "FAR": 99.0, "FEW": 1}.items():
+        monkeypatch.setattr(worth_a_look, limit, value)
+    learned = 0
+    for dialogue, _ in lesson.walk(year=None):
+        considered = patterns.consider(dialogue, lesson.tools, kit.early)
+        for tool in sorted(considered.options.cut):
+            whole = pool(patterns.tables, dialogue, tool)
+            offers = [args for name, args in offered(considered.options) if name == tool]
+            assert len(offers) == min(1, len(whole))
+            for args in {one.args for one in whole} - set(offers):
+                taught = patterns.count(dialogue, considered, tool, args)
+                assert taught.begins < 0 or considered.options.args[taught.begins] is None
+                assert taught.compiled is not considered.compiled
+                before = softmax(patterns.weights.scores(taught.compiled))[taught.right]
+                patterns.weigh(taught)
+                assert softmax(patterns.weights.scores(taught.compiled))[taught.right] > before
+                learned += 1
+    assert learned
+
+
+def offered(found: Options) -> list[tuple[str, Args]]:
+    pairs = zip(found.names, found.args, strict=True)
+    return [(name, args) for name, args in pairs if args is not None]
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), st.floats(-12, 12), min_size=1), st.floats(0, 1))
+def test_the_further_a_tool_is_behind_the_fewer_of_its_calls_are_looked_at(
+    situation: dict[str, float], chance: float
+) -> None:
+    most = worthy_by(situation)
+    ordered = sorted(situation, key=lambda name: -situation[name])
+    looked_at = [most(name, chance) for name in ordered]
+    assert looked_at == sorted(looked_at, reverse=True)
+    assert set(looked_at) <= {0, worth_a_look.FEW, MOST}
+    assert most(ordered[0], 1.0) == MOST
+    assert most(ordered[0], 0.0) >= most("never heard of", 0.0) or situation[ordered[0]] < 0
 
 
 def test_without_anything_learned_there_is_nothing_but_the_reply_and_the_tools(kit: Any) -> None:

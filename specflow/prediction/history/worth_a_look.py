@@ -1,0 +1,41 @@
+"""How many calls of each tool are looked at: all that are likely, some, or none.
+
+To look at calls is most of what a prediction takes, and at most moments most tools are out of the question.
+How far they are is known before: by what the situation gives each name, and by what usually comes next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from specflow.prediction.history.pool import MOST
+
+NEAR, FAR = 5.0, 8.5
+"""How much less likely a tool is than the likeliest name (nats): beyond the first, `FEW` of its calls are
+looked at, and beyond the second none.
+"""
+
+FEW = 5
+
+CHANCES, RAREST = 0.6, 1e-4
+"""What the logarithm of the chance to come next counts in that, and which chance is the least."""
+
+Worthy = Callable[[str, float], int]
+"""How many calls of a tool are looked at, by its name and the chance that it comes next."""
+
+
+def every(_name: str, _chance: float) -> int:
+    """All that are likely, of every tool."""
+    return MOST
+
+
+def worthy_by(situation: Mapping[str, float]) -> Worthy:
+    """As many as the situation makes worth it, by the score that it gives each name."""
+    best = max(situation.values(), default=0.0)
+
+    def most(name: str, chance: float) -> int:
+        behind = best - situation.get(name, 0.0) - CHANCES * math.log(chance + RAREST)
+        return MOST if behind <= NEAR else FEW if behind <= FAR else 0
+
+    return most
