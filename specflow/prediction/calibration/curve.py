@@ -40,7 +40,7 @@ class Curve:
     def __call__(self, probability: float) -> float:
         """The calibrated probability."""
         low, high = _logs(probability)
-        return _squeezed(self.a * low - self.b * high + self.c)
+        return squeezed(self.a * low - self.b * high + self.c)
 
 
 def fit(bins: Iterable[Bin], prior: Prior) -> Curve:
@@ -54,7 +54,7 @@ def fit(bins: Iterable[Bin], prior: Prior) -> Curve:
         slope = [tight[i] * (found[i] - centre[i]) for i in range(3)]
         bent = [[tight[i] if i == j else 0.0 for j in range(3)] for i in range(3)]
         for n, low, high, right in rows:
-            q = _squeezed(found[0] * low - found[1] * high + found[2])
+            q = squeezed(found[0] * low - found[1] * high + found[2])
             by = (low, -high, 1.0)
             pull, weight = n * (q - right), n * max(q * (1.0 - q), 1e-6)
             for i in range(3):
@@ -80,7 +80,8 @@ def _logs(probability: float) -> tuple[float, float]:
     return math.log(kept), math.log(1.0 - kept)
 
 
-def _squeezed(score: float) -> float:
+def squeezed(score: float) -> float:
+    """The probability of these log-odds."""
     if score >= 0:
         return 1.0 / (1.0 + math.exp(-min(score, 60.0)))
     power = math.exp(max(score, -60.0))

@@ -2,19 +2,22 @@
 
 It learns from every turn that has ended: all that was proposed in it, started or not, is right if the message
 asked for that very call. A call that several predictors propose together counts as the guess of all of them,
-which begins with the highest of their probabilities and has outcomes of its own.
+which begins with the highest of their probabilities and has outcomes of its own. So does one that a predictor
+proposes alone where others often say the same before it, and this time did not: their silence counts.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Final, TypeVar
 
 from specflow.errors import ConfigurationError
-from specflow.prediction.calibration.bins import Bin, Bins
+from specflow.prediction.calibration.bins import Bin, Bins, log_odds
+from specflow.prediction.calibration.curve import squeezed
 from specflow.prediction.calibration.misses import Misses
 from specflow.prediction.calibration.stages import MOST_KEYS, Source, Stages
 from specflow.prediction.calibration.threshold import threshold
@@ -26,6 +29,12 @@ FREE_FORM: Final = "free_form"
 
 IN_TIME: Final = " in time"
 """Marks, after the names of predictors, what their words are worth where a call may also come later."""
+
+WITHOUT: Final = " without "
+"""Marks what a predictor's words are worth where those behind it could have said the same, and did not."""
+
+SILENCE = 0.5
+"""How much less likely their silence makes a call before any outcome is known, in log-odds."""
 
 LATELY = 500.0
 """Guesses that a reliability diagram shows."""
@@ -69,6 +78,7 @@ class Ensemble:
         self._off: set[str] = set()
         self._watches: OrderedDict[tuple[str, str], Watch] = OrderedDict()
         self._misses: OrderedDict[tuple[str, str, str], Misses] = OrderedDict()
+        self._before = _before(self._stages)
         self._diagrams: OrderedDict[str, tuple[Bins, Bins]] = OrderedDict()
 
     # ------------------------------------------------------------------ asked
@@ -84,9 +94,10 @@ class Ensemble:
             heard = {name: word for name, word in said.items() if not self._reason(tool, name, scene)}
             if not heard:
                 return 0.0
-            following = self._together(tool, heard, scene)
+            worth = self._by_itself if len(said) == 1 else self._together
+            following = worth(tool, heard, scene)
             # What comes next comes in time.
-            return max(following, self._together(tool, heard, scene, IN_TIME)) if in_time else following
+            return max(following, worth(tool, heard, scene, IN_TIME)) if in_time else following
 
     def reason(self, tool: str, said: Iterable[str], scene: Scene) -> str:
         """Why nothing that these predictors say of the tool is believed; empty if something is."""
@@ -101,7 +112,9 @@ class Ensemble:
         right in that share; `in_time` as in `probability`.
         """
         with self._lock:
-            source = _source(tool, _names(said) + (IN_TIME if in_time else ""), scene)
+            names = list(said)
+            name = (self._without(names[0]) if len(names) == 1 else "") or _names(names)
+            source = _source(tool, name + (IN_TIME if in_time else ""), scene)
             return threshold(self._stages.outcomes(source), precision)
 
     def needed(self, tool: str, said: Iterable[str], scene: Scene, *, in_time: bool = False) -> float:
@@ -151,6 +164,7 @@ class Ensemble:
                 self._in_time(tool, some, right, scene)
             if len(said) > 1:
                 self._in_time(tool, said, right, scene)
+            self._begun(tool, said, right, scene, IN_TIME)
 
     def _in_time(self, tool: str, said: Mapping[str, float], right: bool, scene: Scene) -> None:
         names, word = _names(said), self._word(tool, said, scene, IN_TIME)
@@ -161,8 +175,15 @@ class Ensemble:
         if len(said) > 1:
             highest = max(self._alone(tool, name, word, scene) for name, word in said.items())
             self._outcome(tool, _names(said), highest, right, scene)
+            self._before.update(combinations(said, 2))
+        self._begun(tool, said, right, scene)
         for name, word in said.items():
             self._outcome(tool, name, word, right, scene)
+
+    def _begun(self, tool: str, said: Mapping[str, float], right: bool, scene: Scene, mark: str = "") -> None:
+        """Whoever proposed it first was alone then."""
+        if silent := self._silence(tool, said, scene, mark):
+            self._stages.saw(*silent, right=right)
 
     def _outcome(self, tool: str, name: str, word: float, right: bool, scene: Scene) -> None:
         believed = self._alone(tool, name, word, scene)
@@ -184,6 +205,36 @@ class Ensemble:
             return next(iter(said.values()))
         return max(self._together(tool, {name: word}, scene, mark) for name, word in said.items())
 
+    def _by_itself(self, tool: str, said: Mapping[str, float], scene: Scene, mark: str = "") -> float:
+        """The same, of a call that nobody else has proposed so far."""
+        silent = self._silence(tool, said, scene, mark)
+        return self._stages.probability(*silent) if silent else self._together(tool, said, scene, mark)
+
+    def _silence(
+        self, tool: str, said: Mapping[str, float], scene: Scene, mark: str
+    ) -> tuple[Source, float] | None:
+        """By what a call is known that the first of these alone has proposed, and what it begins with; None
+        where nobody is missed.
+        """
+        first, word = next(iter(said.items()))
+        name = self._without(first)
+        if not name:
+            return None
+        word = word if mark else self._alone(tool, first, word, scene)
+        return _source(tool, name + mark, scene), squeezed(log_odds(word) - SILENCE)
+
+    def _without(self, name: str) -> str:
+        """What a predictor is known by where those say nothing that mostly propose its calls before it does;
+        empty if nobody does.
+        """
+        before, off = self._before, self._off
+        ahead = sorted(
+            one
+            for one, other in before
+            if other == name and one not in off and before[one, name] > before[name, one]
+        )
+        return f"{name}{WITHOUT}{'+'.join(ahead)}" if ahead else ""
+
     def _alone(self, tool: str, name: str, word: float, scene: Scene) -> float:
         return self._stages.probability(_source(tool, name, scene), word)
 
@@ -195,6 +246,15 @@ class Ensemble:
             return DRIFTED
         misses = self._misses.get((name, scene.domain, tool))
         return FREE_FORM if misses is not None and misses.hopeless else ""
+
+
+def _before(stages: Stages) -> Counter[tuple[str, str]]:
+    """Who has proposed calls before whom, as far as something was learned of it."""
+    found: Counter[tuple[str, str]] = Counter()
+    for (_, predictor, *_), _ in stages:
+        name, _, others = predictor.removesuffix(IN_TIME).partition(WITHOUT)
+        found.update((other, name) for other in others.split("+") if other)
+    return found
 
 
 def _names(said: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from specflow.errors import ConfigurationError
 from specflow.prediction.calibration.ensemble import DRIFTED, FREE_FORM, SWITCHED_OFF, Ensemble, Guess, Scene
 from specflow.prediction.calibration.misses import Misses
+from specflow.prediction.calibration.stages import Stages
 from specflow.prediction.calibration.watch import ALARM, SHADOW, Watch
 
 SHOP = Scene(domain="shop", model="m")
@@ -50,6 +52,81 @@ def test_two_who_agree_count_as_one_guess_and_learn_what_agreement_is_worth() ->
     diagram = ensemble.reliability()
     assert set(diagram) == {"a", "b", "a+b"}
     assert sum(one.n for one in diagram["a+b"]["believed"]) == pytest.approx(225, abs=10)  # 300, faded
+
+
+def told_before(ensemble: Ensemble, times: int = 200) -> None:
+    """`b` hears what `a` has foreseen: where both say it, it is right; what `b` alone says, seldom."""
+    for number in range(times):
+        for said, right in (({"a": 0.6, "b": 0.7}, number % 10 != 0), ({"b": 0.7}, number % 5 == 0)):
+            turn(ensemble, said, right=right)
+            ensemble.learn_in_time(Guess("look", said), SHOP, right=right)
+
+
+def test_the_silence_of_who_often_speaks_first_counts() -> None:
+    ensemble = Ensemble()
+    told_before(ensemble)
+    assert ensemble.probability("look", {"b": 0.7}, SHOP) < 0.3
+    assert ensemble.probability("look", {"a": 0.6, "b": 0.7}, SHOP) > 0.8
+    # Whoever is first is taken as before: nobody has been silent yet.
+    assert ensemble.probability("look", {"a": 0.6}, SHOP) > 0.8
+    assert ensemble.probability("look", {"b": 0.7}, SHOP, in_time=True) < 0.4
+    assert ensemble.threshold("look", ["b"], SHOP, 0.8) > ensemble.threshold("look", ["a"], SHOP, 0.8)
+
+
+def test_before_anything_is_known_silence_counts_a_little() -> None:
+    ensemble = Ensemble()
+    assert ensemble.probability("look", {"b": 0.7}, SHOP) == pytest.approx(0.7)
+    turn(ensemble, {"a": 0.6, "b": 0.7}, right=True)
+    assert 0.55 < ensemble.probability("look", {"b": 0.7}, SHOP) < 0.65
+
+
+def test_who_is_seldom_first_is_not_missed() -> None:
+    ensemble = Ensemble()
+    told_before(ensemble)
+    turn(ensemble, {"b": 0.7, "a": 0.6}, right=True)
+    before = ensemble.probability("look", {"a": 0.6}, SHOP)
+    for _ in range(3):
+        turn(ensemble, {"c": 0.3, "d": 0.3}, right=False, tool="count")
+    assert ensemble.probability("look", {"a": 0.6}, SHOP) == pytest.approx(before)
+    assert before > 0.8
+
+
+def test_who_is_switched_off_is_not_missed() -> None:
+    ensemble = Ensemble()
+    told_before(ensemble)
+    ensemble.switch("a", on=False)
+    assert 0.4 < ensemble.probability("look", {"b": 0.7}, SHOP) < 0.7
+
+
+def test_what_silence_says_is_known_again_after_a_restart() -> None:
+    stages = Stages()
+    told_before(Ensemble(stages))
+    again = Ensemble(Stages.from_json(json.loads(json.dumps(stages.as_json()))))
+    for mark in (False, True):
+        assert again.probability("look", {"b": 0.7}, SHOP, in_time=mark) < 0.4
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(CONFIDENCE, st.none() | CONFIDENCE, st.booleans()), max_size=25),
+    CONFIDENCE,
+    CONFIDENCE,
+)
+def test_of_whoever_is_first_nothing_changes_because_others_listen(
+    turns: list[tuple[float, float | None, bool]], one: float, other: float
+) -> None:
+    alone, heard = Ensemble(), Ensemble()
+    for first, second, right in turns:
+        turn(alone, {"a": first}, right=right)
+        turn(heard, {"a": first} | ({} if second is None else {"b": second}), right=right)
+        if second is not None:
+            turn(heard, {"b": second}, right=not right)
+    for word in (one, other):
+        believed = alone.probability("look", {"a": word}, SHOP)
+        assert heard.probability("look", {"a": word}, SHOP) == pytest.approx(believed)
+    low, high = sorted([one, other])
+    found = [heard.probability("look", {"b": word}, SHOP) for word in (low, high)]
+    assert 0.0 <= found[0] <= found[1] + 1e-12 <= 1.0 + 1e-12
 
 
 def test_what_the_highest_guess_of_a_message_was_is_right_by_its_key() -> None:
