@@ -121,6 +121,10 @@ _SPELLED: dict[str, Callable[..., list[str]]] = {
     "about": _about,
     "made": _made,
     "via": lambda name, path: [f"via={name}<{path}"],
+    "vias": lambda *both: [
+        f"via={name}<{path}"
+        for name, path in zip(both[: len(both) // 2], both[len(both) // 2 :], strict=True)
+    ],
     "turn": lambda turn, of, back, just: [f"turn={turn}&of={of}", f"turnback={back}&just={just}"],
     "changed": lambda changed, just: [f"changed={changed}&just={just}"],
     "alike": lambda alike, empty, again: [f"alike={alike}&empty={empty}&again={again}"],

@@ -16,6 +16,9 @@ from specflow.prediction.history.remembered import Row, Rows
 from specflow.prediction.history.tables import Join, Tables
 
 MOST = 14
+JOINS = 2
+"""Ways to fill several arguments from one record that are gone through where not all calls are looked at."""
+
 BEAM = 12
 LOOSE = 0.2
 """What values are worth together that never stood together."""
@@ -95,7 +98,7 @@ def _of_form(  # noqa: PLR0917 - one caller, which names them alike
             _keep(found, Pooled(((form[0], value),), share * prior, (path,)))
         return
     by_name = {name: values(tables, dialogue, tool, name, min(NARROW, most)) for name in form}
-    _joined(tables, dialogue, tool, form, share, by_name, found)
+    _joined(tables, dialogue, tool, form, share, by_name, found, most)
     if all(by_name.values()):
         for prior, chosen, paths in _combined(form, by_name, min(BEAM, most), LOOSE):
             args = tuple(zip(form, chosen, strict=True))
@@ -137,10 +140,11 @@ def _joined(  # noqa: PLR0917 - one caller, which names them alike
     share: float,
     by_name: dict[str, list[Choice]],
     found: dict[Args, Pooled],
+    most: int,
 ) -> None:
     calls = dialogue.calls.get(tool, ())
     called, last = dict.fromkeys(calls), calls[-1] if calls else ()
-    for join, often in tables.usual_joins(tool):
+    for join, often in tables.usual_joins(tool)[: None if most >= MOST else JOINS]:
         fills = _fills(join, form)
         if fills is None:
             continue

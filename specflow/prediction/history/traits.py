@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect
+from functools import lru_cache
 from itertools import pairwise
 
 from specflow.prediction.history.dialogue import USER, Dialogue
 from specflow.prediction.history.remembered import WordTraits
-from specflow.prediction.history.words import bucket
+from specflow.prediction.history.words import BUCKETS, bucket
 
 MOST_WORDS = 60
 
@@ -73,15 +74,22 @@ def of_scope(dialogue: Dialogue) -> tuple[str, ...]:
     return "on", f"e1={events[-1]}", f"e2={'>'.join(events[-2:])}"
 
 
+@lru_cache
+def spelled(mark: str) -> tuple[list[str], list[str]]:
+    """The traits of every word, and of every two, by their numbers."""
+    return [f"{mark}{number}" for number in range(BUCKETS)], [f"{mark}{number}b" for number in range(BUCKETS)]
+
+
 def of_words(dialogue: Dialogue) -> WordTraits:
     """The words of the user's last message, by number: always the same object until somebody speaks."""
     mark = "u" if dialogue.events[-1] == USER else "v"
     known = dialogue.word_traits.get(mark)
     if known is None:
-        said = dialogue.user_said[-MOST_WORDS:]
-        found = [f"{mark}{bucket(word)}" for word in said]
-        found += [f"{mark}{bucket(f'{one} {other}')}b" for one, other in pairwise(said)]
+        said, (single, double) = dialogue.user_said[-MOST_WORDS:], spelled(mark)
+        found = [single[bucket(word)] for word in said]
+        found += [double[bucket(f"{one} {other}")] for one, other in pairwise(said)]
         if mark == "u":
-            found += [f"m{bucket(word)}" for word in dialogue.model_said[-MOST_WORDS:]]
+            single, _ = spelled("m")
+            found += [single[bucket(word)] for word in dialogue.model_said[-MOST_WORDS:]]
         known = dialogue.word_traits[mark] = WordTraits(tuple(dict.fromkeys(found)))
     return known
