@@ -10,7 +10,7 @@ from specflow.prediction.calibration.ensemble import Scene
 from specflow.prediction.candidate import Candidate
 from specflow.prediction.history.patterns import kit_of
 from specflow.prediction.predictor import AnyPredictor
-from specflow.replay.believed import Believing, Stream, stages_of
+from specflow.replay.believed import Believing, Stream, as_they_speak, stages_of
 from specflow.replay.guesses import proposals, reads
 from specflow.replay.lessons import not_run
 from specflow.replay.quality import PRECISION
@@ -55,7 +55,7 @@ def score_run(
                 await proposals(predictor, step, registry, one.scores.of[predictor.name].took)
                 for step in steps
             ]
-            for predictor in predictors
+            for predictor in as_they_speak(predictors)
         }
 
     one.scores.add(steps, asyncio.run(ask()), reads=is_read, believing=believing, task=run.task_id)

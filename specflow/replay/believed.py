@@ -6,14 +6,14 @@ that are over, of this run and of those before it, as in a process that serves o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from specflow.prediction.calibration.ensemble import Ensemble, Guess, Scene
 from specflow.prediction.calibration.stages import Stages
 from specflow.prediction.candidate import Candidate
 from specflow.prediction.history.predictor import HistoryPredictor
-from specflow.prediction.predictor import AnyPredictor
+from specflow.prediction.predictor import AnyPredictor, Foresees
 from specflow.replay.steps import Step
 from specflow.speculation.believe import CERTAIN
 
@@ -22,6 +22,11 @@ def stages_of(predictors: Sequence[AnyPredictor]) -> Stages:
     """What the training of these predictors has shown their words to be worth; a copy of one's own."""
     trained = (one.patterns.stages for one in predictors if isinstance(one, HistoryPredictor))
     return next(trained, Stages()).copy()
+
+
+def as_they_speak(predictors: Iterable[AnyPredictor]) -> list[AnyPredictor]:
+    """Those that foresee before those that listen."""
+    return sorted(predictors, key=lambda predictor: not isinstance(predictor, Foresees))
 
 
 @dataclass(slots=True)

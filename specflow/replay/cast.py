@@ -32,7 +32,7 @@ Placed = tuple[Path, RecordedRun]
 
 
 def names_of(text: str) -> list[str]:
-    """The predictors that a comma-separated text names; those that foresee before those that listen.
+    """The predictors that a comma-separated text names.
 
     Raises:
         ConfigurationError: it names none, or one that there is not.
@@ -43,7 +43,7 @@ def names_of(text: str) -> list[str]:
             raise ConfigurationError(f"there is no predictor {name!r}", hint=f"known: {', '.join(KNOWN)}")
     if not names:
         raise ConfigurationError("no predictor was named", hint=f"known: {', '.join(KNOWN)}")
-    return [name for name in KNOWN if name in names]
+    return names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

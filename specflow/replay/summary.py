@@ -16,7 +16,7 @@ from specflow.prediction.calibration.ensemble import Scene
 from specflow.prediction.history.patterns import kit_of
 from specflow.prediction.predictor import AnyPredictor
 from specflow.replay.accounts import Accounts, rows
-from specflow.replay.believed import Believing, Stream, stages_of
+from specflow.replay.believed import Believing, Stream, as_they_speak, stages_of
 from specflow.replay.guesses import reads
 from specflow.replay.latency import Latency
 from specflow.replay.loose import Loose, loose_of
@@ -238,7 +238,7 @@ def replay_run(
     one.regret_late_seconds = speculative.seconds - least.started
     one.sequential_steps = list(sequential.steps)
     one.speculative_steps = list(speculative.steps)
-    names = [predictor.name for predictor in predictors]
+    names = [predictor.name for predictor in as_they_speak(predictors)]
     scene = Scene(domain=kit_of(registry), model=run.model)
     one.scores.add(
         steps,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from specflow.effects.call import Call
 from specflow.policy.load import loads
 from specflow.prediction.partial_call import PartialCallPredictor
+from specflow.prediction.predictor import TurnContext
 from specflow.replay.ask import score_run
 from specflow.replay.curves import precision_recall, reliability
 from specflow.replay.guesses import Guess
@@ -93,6 +94,31 @@ def test_asked_and_played_the_ensemble_is_the_same(kit: Any) -> None:
         run, judge_for=lambda registry: loads(kit.policy, tools=registry), predictors=guessers()
     )
     assert asked.scores.together == score(kit, run, guessers()).scores.together
+
+
+def test_who_foresees_speaks_before_who_listens_however_they_are_named(kit: Any) -> None:
+    """What the listener alone says is worth less, since the other had its say; never the other way round."""
+    numbers = range(12)
+    run = kit.run(*(kit.answer(4.0, ("read", {"id": number})) for number in numbers))
+
+    def foreseen(context: TurnContext) -> list[Call]:
+        number = sum(item.call is not None for item in context.history)
+        return [call(number if number % 2 else 80)]
+
+    def guessers() -> list[Any]:
+        heard = [[(0, call(number if number % 2 else 90), 0.7)] for number in numbers]
+        return [Foreseeing(foreseen, confidence=0.6), kit.guesser(heard)]
+
+    one, other = (
+        score_run(run, judge_for=lambda registry: loads(kit.policy, tools=registry), predictors=named)
+        for named in (guessers(), guessers()[::-1])
+    )
+    assert one.scores.together.guesses == other.scores.together.guesses
+    played = score(kit, run, guessers()).scores.together
+    assert played.guesses == score(kit, run, guessers()[::-1]).scores.together.guesses
+    by_step = one.scores.together.guesses
+    assert by_step[0].confidence == pytest.approx(0.7)  # nobody was ever before it
+    assert by_step[-2].confidence < 0.6
 
 
 def test_what_is_foreseen_after_a_guess_is_no_guess_at_this_message(kit: Any) -> None:
