@@ -95,10 +95,8 @@ def of_calls(
         seen_fresh += new
         if new and spot >= 0:
             keys.append(("nth", small(said_order.index(spot)), small(len(said_order)), from_user))
-        if n == 1:
-            keys.append(("via", args[0][0], one.paths[0]))
-        elif n:
-            keys.append(("vias", *[name for name, _ in args], *one.paths))
+        if n:
+            keys.append(("via", *[name for name, _ in args], *one.paths))
         if new and one.turn >= 0:
             turn, turns = now.turns.index(one.turn), len(now.turns)
             keys.append(("turn", small(turn, 4), small(turns, 4), small(turns - 1 - turn), just))

@@ -106,6 +106,12 @@ def _made(  # noqa: PLR0917 - called with a key's tuple, by place
     ]
 
 
+def _via(*both: str) -> list[str]:
+    """The names of the arguments, then their paths."""
+    many = len(both) // 2
+    return [f"via={name}<{path}" for name, path in zip(both[:many], both[many:], strict=True)]
+
+
 def _ago(ago: int, fu: bool, begun: bool, parallel: bool, again: int) -> list[str]:
     return [f"ago={ago}&fu={fu}", f"begun={begun}&fu={fu}", f"parallel={parallel}&again={again}"]
 
@@ -120,11 +126,7 @@ _SPELLED: dict[str, Callable[..., list[str]]] = {
     "place": _place,
     "about": _about,
     "made": _made,
-    "via": lambda name, path: [f"via={name}<{path}"],
-    "vias": lambda *both: [
-        f"via={name}<{path}"
-        for name, path in zip(both[: len(both) // 2], both[len(both) // 2 :], strict=True)
-    ],
+    "via": _via,
     "turn": lambda turn, of, back, just: [f"turn={turn}&of={of}", f"turnback={back}&just={just}"],
     "changed": lambda changed, just: [f"changed={changed}&just={just}"],
     "alike": lambda alike, empty, again: [f"alike={alike}&empty={empty}&again={again}"],

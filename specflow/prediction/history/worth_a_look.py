@@ -17,6 +17,7 @@ looked at, and beyond the second none.
 """
 
 FEW = 5
+"""The likeliest calls of such a tool, by their paths."""
 
 CHANCES, RAREST = 0.6, 1e-4
 """What the logarithm of the chance to come next counts in that, and which chance is the least."""

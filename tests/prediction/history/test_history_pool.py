@@ -162,7 +162,7 @@ def listed(dialogue: Dialogue, source: int, number: int) -> None:
 
 
 @given(st.integers(1, MOST), st.integers(1, 20))
-def test_of_a_pool_of_few_calls_each_is_one_of_the_whole(most: int, flights: int) -> None:
+def test_the_first_of_few_calls_is_the_first_of_the_whole_pool(most: int, flights: int) -> None:
     tables = Tables()
     for number in (0, 1, 2, 0, 1):
         tables.learn(told(3), "get_status", args_of(status(number).args))
