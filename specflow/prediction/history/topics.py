@@ -6,14 +6,13 @@ last message; but of all words only those by which tools are called, since there
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from functools import lru_cache
 
 from specflow.prediction.words import name_words, stem
 
 Topics = Mapping[str, Mapping[str, float]]
-"""By tool: the stems of the words of its name, each with what it is worth."""
+"""By the stem of a word: the tools whose names have it, each with what it is worth."""
 
 NO_TOPICS: Topics = {}
 UNNAMED = (0, 0)
@@ -28,11 +27,11 @@ def topics_of(names: Iterable[str]) -> Topics:
 
 @lru_cache(maxsize=64)
 def _topics(names: frozenset[str]) -> Topics:
-    stems = {
-        name: sorted({stem(word) for word in name_words(name) if len(word) >= SHORTEST}) for name in names
-    }
-    shared = Counter(word for its in stems.values() for word in its)
-    return {name: {word: 1.0 / shared[word] for word in its} for name, its in stems.items()}
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        for word in sorted({stem(word) for word in name_words(name) if len(word) >= SHORTEST}):
+            found.setdefault(word, []).append(name)
+    return {word: dict.fromkeys(tools, 1.0 / len(tools)) for word, tools in found.items()}
 
 
 class HeardTopics:
@@ -42,7 +41,7 @@ class HeardTopics:
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
-        self._words = frozenset(word for its in topics.values() for word in its)
+        self._words = frozenset(topics)
         self._now = self._model = self.ever = frozenset[str]()
         self._named: dict[str, tuple[int, int]] | None = None
 
@@ -63,14 +62,16 @@ class HeardTopics:
         """
         if self._named is None:
             now, model = self._ranks(self._now), self._ranks(self._model)
-            self._named = {name: (now[name], model[name]) for name in self._topics}
+            self._named = {tool: (now.get(tool, 0), model.get(tool, 0)) for tool in now.keys() | model.keys()}
         return self._named.get(tool, UNNAMED)
 
     def _ranks(self, said: Set[str]) -> dict[str, int]:
-        points = {
-            # Sums of the same numbers in another order are meant to be equal.
-            name: round(sum([worth for word, worth in its.items() if word in said]), 6)
-            for name, its in self._topics.items()
-        }
-        best = max(points.values(), default=0.0)
-        return {name: 0 if not its else 2 if its == best else 1 for name, its in points.items()}
+        """1 or 2, of the tools of which some word was said."""
+        points: dict[str, float] = {}
+        for word in said:
+            for tool, worth in self._topics[word].items():
+                points[tool] = points.get(tool, 0.0) + worth
+        # Sums of the same numbers in another order are meant to be equal.
+        rounded = {tool: round(its, 6) for tool, its in points.items()}
+        best = max(rounded.values(), default=0.0)
+        return {tool: 2 if its == best else 1 for tool, its in rounded.items()}
