@@ -34,6 +34,7 @@ def train(
     from specflow.policy.load import load
     from specflow.prediction.history.lesson import train as learn
     from specflow.prediction.history.predictor import reading
+    from specflow.prediction.sniffer import ReasoningSniffer
     from specflow.replay.announced import Announcements
     from specflow.replay.lessons import early_by, lesson_of
 
@@ -42,7 +43,9 @@ def train(
     with progress() as tell:
         lessons = []
         for file, run in wanted(traces, "", 1_000_000):
-            lesson = lesson_of(run, place=f"{file}:{run.number}")
+            # Without words of announcements: those that are learned here are not known yet.
+            listens = ReasoningSniffer(learns=False)
+            lesson = lesson_of(run, place=f"{file}:{run.number}", listens=listens)
             lessons.append(lesson)
             if phrases:
                 announcements.read(run, place=f"{file}:{run.number}")

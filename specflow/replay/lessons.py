@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,11 +12,14 @@ from specflow.effects.kind import EffectClass
 from specflow.effects.registry import ToolRegistry
 from specflow.effects.tool import CallContext, ToolSpec
 from specflow.policy.settings import Judge
+from specflow.prediction.candidate import Candidate
 from specflow.prediction.history.apart import Tell
 from specflow.prediction.history.lesson import Lesson, Moment, train
 from specflow.prediction.history.patterns import Patterns
 from specflow.prediction.history.tables import Tables
-from specflow.replay.steps import steps_of, tools_of
+from specflow.prediction.predictor import AnyPredictor
+from specflow.replay.guesses import proposals
+from specflow.replay.steps import Step, steps_of, tools_of
 from specflow.traces.recorded import RecordedRun
 
 ALONE = 12
@@ -29,19 +33,25 @@ async def not_run(call: Call, context: CallContext) -> Any:
     raise AssertionError(f"{call.tool} is not to be run")
 
 
-def lesson_of(run: RecordedRun, *, place: str) -> Lesson:
-    """The run as the predictor learns from it.
+def lesson_of(run: RecordedRun, *, place: str, listens: AnyPredictor | None = None) -> Lesson:
+    """The run as the predictor learns from it; with what one that `listens` proposed, if there is one.
 
     Raises:
         RecordingError: saying at `place` what in the record cannot be used.
     """
     moments, known = [], 0
-    for step in steps_of(run, place=place):
-        moments.append(Moment(new=step.history[known:], calls=step.calls))
+    steps, tools = list(steps_of(run, place=place)), tools_of(run, not_run, place=place)
+    heard = [()] * len(steps) if listens is None else asyncio.run(_heard(listens, steps, tools))
+    for step, proposed in zip(steps, heard, strict=True):
+        moments.append(Moment(new=step.history[known:], calls=step.calls, heard=proposed))
         known = len(step.history)
-    return Lesson(
-        moments=moments, tools=tools_of(run, not_run, place=place), task=run.task_id, agent=run.model
-    )
+    return Lesson(moments=moments, tools=tools, task=run.task_id, agent=run.model)
+
+
+async def _heard(
+    listens: AnyPredictor, steps: Sequence[Step], tools: ToolRegistry
+) -> list[Sequence[Candidate]]:
+    return [await proposals(listens, step, tools, []) for step in steps]
 
 
 def early_by(judge: Judge, registry: ToolRegistry) -> dict[str, bool]:

@@ -19,14 +19,14 @@ tools:
 SCHEMA = {"type": "object", "properties": {"order_id": {"type": "string"}}, "required": ["order_id"]}
 
 
-def line(task: int) -> str:
+def line(task: int, says: str = "Let me check the whereabouts of {}.") -> str:
     order = f"Q-{1007 + 13 * task}"
     result = {"id": "c", "content": json.dumps({"order_id": order, "status": "sent"})}
     turns = [
         {"role": "user", "content": f"Where is {order}?"},
         {
             "role": "assistant",
-            "content": f"Let me check the whereabouts of {order}.",
+            "content": says.format(order),
             "gen_s": 1.0,
             "tool_calls": [{"id": "c", "name": "look_up_order", "args": {"order_id": order}}],
             "tool_results": [result],
@@ -86,6 +86,15 @@ def test_the_words_that_announce_a_call_are_shown(folder: Path, run: Any) -> Non
     assert {"tool": "look_up_order", "phrase": "check", "count": 6, "share": 0.7857} in found
     assert run("patterns", "train", "runs.jsonl", "-o", "patterns.json", "--no-phrases")[0] == 0
     assert json.loads(run("patterns", "show", "patterns.json", "--json")[1])["phrases"] == []
+
+
+def test_what_the_sniffers_word_is_worth_is_learned_as_well(folder: Path, run: Any) -> None:
+    (folder / "runs.jsonl").write_text(
+        "".join(line(task, "I will look up the order {}.") for task in range(6))
+    )
+    assert run("patterns", "train", "runs.jsonl", "-o", "patterns.json")[0] == 0
+    stages = json.loads((folder / "patterns.json").read_text())["stages"]
+    assert {"history", "sniffer"} <= {key[1] for key, _ in stages}
 
 
 def test_without_a_policy_names_say_what_reads(folder: Path, run: Any) -> None:

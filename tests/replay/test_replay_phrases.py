@@ -78,6 +78,36 @@ def words_of(who: Cast) -> set[str]:
     return {word for phrase in who.triggers._counts for word in phrase.split()}
 
 
+def told_of(who: Cast) -> dict[str, float]:
+    """By predictor, how many guesses the training has seen of it."""
+    assert who.patterns is not None
+    return {key[1]: bins.n for key, bins in who.patterns.stages if key[0] == "predictor"}
+
+
+def test_what_the_word_of_the_sniffer_is_worth_is_learned_from_the_other_tasks(kit: Any) -> None:
+    given = placed(
+        [
+            kit.record(
+                {"role": "user", "content": f"Where is A-{10_000 + task}?"},
+                kit.answer(
+                    2.0,
+                    ("parcel_position", {"order_id": f"A-{10_000 + task}"}),
+                    reasoning=f"I will retrieve the parcel position of A-{10_000 + task}."
+                    if task
+                    else "Well.",
+                ),
+                tools=[POSITION],
+            )
+            | {"task_id": str(task)}
+            for task in range(4)
+        ]
+    )
+    for (_, run), who in cast_of(kit, given, [], "history", "sniffer"):
+        # One guess in each run that the training has seen, but for task 0, whose model says nothing.
+        assert told_of(who)["sniffer"] == pytest.approx(3 if run.task_id == "0" else 2, rel=0.01)
+    assert not any("sniffer" in told_of(who) for _, who in cast_of(kit, given, [], "history"))
+
+
 @pytest.mark.parametrize("tasks", [2, 5, ALONE + 3])
 @pytest.mark.parametrize("names", [("sniffer", "history"), ("sniffer",)])
 def test_no_word_is_learned_from_the_task_that_is_tested(

@@ -12,7 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from specflow.prediction.candidate import Candidate
 from specflow.prediction.history.chooser import softmax
+from specflow.prediction.history.dialogue import Args
 from specflow.prediction.history.together import Offered, Together
 from specflow.prediction.history.weights import Compiled, Weights
 
@@ -36,17 +38,19 @@ Tell = Callable[[str, int, int], None]
 class Example:
     """One moment: option `right` was the one, `offers` are those that could be proposed. `kit` names the set
     of tools, `agent` who spoke for the model. `more` are further calls of the message, of those in
-    `offered`.
+    `offered`; `made` are all that it asks for. `heard` is what others proposed.
     """
 
     compiled: Compiled
     right: int
     task: str
     kit: str
-    offers: Sequence[int] = ()
-    agent: str = ""
-    more: frozenset[int] = frozenset()
-    offered: Offered | None = None
+    offers: Sequence[int]
+    agent: str
+    more: frozenset[int]
+    offered: Offered
+    made: frozenset[tuple[str, Args]]
+    heard: Sequence[Candidate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,7 @@ def learn_together(unseen: Sequence[Unseen], sharpness: Mapping[str, float], *, 
         chance.shuffle(ordered)
         for one in ordered:
             example = one.example
-            if example.offered is not None:
-                made.learn(example.offered, example.right, likely(one, sharpness), example.more)
+            made.learn(example.offered, example.right, likely(one, sharpness), example.more)
     return made
 
 

@@ -9,12 +9,19 @@ from operator import ne
 from specflow.prediction.history.dialogue import USER, Args, Dialogue
 from specflow.prediction.history.fits import NO_FIT, Fit, fits_of
 from specflow.prediction.history.keys import Key
+from specflow.prediction.history.looks import look
 from specflow.prediction.history.pool import Pooled
 from specflow.prediction.history.standing import NEVER, Standing
 from specflow.prediction.history.traits import age_step, log_step, small
 
 EMPTY = 4
 """Characters of a result that holds nothing."""
+
+SPEAKS = "speaks"
+"""In the place of what came of looking: the user has just spoken."""
+
+LATEST = frozenset(("last", "latest", "newest", "recent"))
+"""Words by which people say that they mean the end of a list."""
 
 _NOTHING = (0, 0, 0, 0, 4)
 """The fields where nothing of it was said."""
@@ -23,20 +30,24 @@ _NOTHING = (0, 0, 0, 0, 4)
 @dataclass(frozen=True, slots=True)
 class _Now:
     """What is the same for all calls of the pool: the last event and whether it was the user, or this tool;
-    the tool's last arguments, those that another tool was `just_asked` in this turn, and whether that found
-    nothing; the first call of the turn before, and the one at this place in it; the records that new calls
-    are from.
+    the tool's last arguments, and whether the user ever said them (0 none, 1 some, 2 all); those that another
+    tool was `just_asked` in this turn, and whether that found nothing; the first call of the turn before, and
+    the one at this place in it; the records that new calls are from; what came of looking for what the user
+    named, and whether the user speaks of the latest.
     """
 
     last: str
     from_user: bool
     just: bool
     previous: Args | None
+    previous_said: int
     just_asked: Args | None
     found_nothing: bool
     begun: tuple[str, Args] | None
     parallel: tuple[str, Args] | None
     turns: Sequence[int]
+    seek: str
+    latest: bool
 
 
 def of_calls(
@@ -48,6 +59,14 @@ def of_calls(
     fits = _Fits(fits_of(dialogue, parts), fresh)
     last, from_user, just = now.last, now.from_user, now.just
     total, seen_fresh, top, only = sum(fresh), 0, pooled[0].prior or 1.0, len(pooled) == 1
+    # New calls of which the user said everything.
+    named = sum(
+        [
+            new and part.everywhere == len(one.args)
+            for one, part, new in zip(pooled, parts, fresh, strict=True)
+        ]
+    )
+    left = small(named, 2)
     total_two, total_four, run = small(total, 2), small(total, 4), small(dialogue.run) if just else 0
     found: list[list[Key]] = []
     said_order = sorted({part.said_at for part, new in zip(parts, fresh, strict=True) if new} - {-1})
@@ -82,7 +101,18 @@ def of_calls(
                 small(foreign, 2),
                 small(n),
             ),
-            ("place", place, tail, after, again, just, ahead and max(-1, min(2, ahead)), run),
+            (
+                "place",
+                place,
+                tail,
+                after,
+                again,
+                just,
+                ahead and max(-1, min(2, ahead)),
+                run,
+                now.seek,
+                now.latest,
+            ),
             (
                 "about",
                 *(fits.of(fit, new) if fit is not NO_FIT else _NOTHING),
@@ -101,7 +131,8 @@ def of_calls(
             turn, turns = now.turns.index(one.turn), len(now.turns)
             keys.append(("turn", small(turn, 4), small(turns, 4), small(turns - 1 - turn), just))
         if now.previous is not None and len(now.previous) == n:
-            keys.append(("changed", sum(map(ne, now.previous, args)), just))
+            changed = sum(map(ne, now.previous, args))
+            keys.append(("changed", changed, just, now.previous_said, everywhere, left, again))
         if now.just_asked is not None:
             keys.append(("alike", args == now.just_asked, now.found_nothing, not new))
         if not new:
@@ -111,20 +142,29 @@ def of_calls(
     return found
 
 
+def _said(dialogue: Dialogue, args: Args) -> int:
+    """Whether the user ever said these values: 0 none of them, 1 some, 2 all."""
+    return _share(sum([look(dialogue, value).everywhere for _, value in args]), len(args))
+
+
 def _now(dialogue: Dialogue, tool: str, pooled: Sequence[Pooled], fresh: Sequence[bool]) -> _Now:
     last, rounds, calls = dialogue.events[-1], dialogue.rounds, dialogue.calls.get(tool)
     at, other = len(rounds[-1]), rounds[-1][-1] if rounds[-1] else None
     before = rounds[-2] if len(rounds) > 1 else []
+    previous = calls[-1] if calls else None
     return _Now(
         last=last,
         from_user=last == USER,
         just=last.rstrip("!") == tool,
-        previous=calls[-1] if calls else None,
+        previous=previous,
+        previous_said=_said(dialogue, previous or ()),
         just_asked=other[1] if other is not None and other[0] != tool else None,
         found_nothing=dialogue.result_size <= EMPTY,
         begun=before[0] if before else None,
         parallel=before[at] if len(before) > at else None,
         turns=sorted({one.turn for one, new in zip(pooled, fresh, strict=True) if new and one.turn >= 0}),
+        seek=SPEAKS if last == USER else dialogue.sought.state,
+        latest=not LATEST.isdisjoint(dialogue.all_user_words),
     )
 
 

@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
+from specflow.prediction.calibration.ensemble import Ensemble, Guess, Scene
 from specflow.prediction.calibration.stages import Source, Stages
-from specflow.prediction.history.apart import Unseen, likely
+from specflow.prediction.history.apart import Example, Unseen, likely
+from specflow.prediction.history.dialogue import Args, args_of
 from specflow.prediction.history.together import Together
 
 NAME = "history"
@@ -27,27 +29,55 @@ way. So what few tasks have taught gives way to what is seen.
 """
 
 
+class _OfTasks(Stages):
+    """Knows of which tasks the guesses were that each key was told of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.task = ""
+        self.tasks: dict[tuple[str, ...], set[str]] = defaultdict(set)
+
+    def saw(self, source: Source, confidence: float, *, right: bool) -> None:
+        super().saw(source, confidence, right=right)
+        for key in source.keys:
+            self.tasks[key].add(self.task)
+
+
 def stages_of(
     unseen: Sequence[Unseen], sharpness: Mapping[str, float], together: Together, *, seed: int
 ) -> Stages:
-    """How the guesses ended that would have been proposed there: a call is right that is in the message."""
-    found, ordered = Stages(), list(unseen)
-    tasks: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    """How the guesses ended that would have been proposed there, with those that others made: a call is right
+    that is in the message.
+    """
+    found, ordered = _OfTasks(), list(unseen)
+    ensemble = Ensemble(found)
     # The last ones count most, and should not all be of one task.
     random.Random(seed).shuffle(ordered)  # noqa: S311 - an order, no secret
     for one in ordered:
         example = one.example
-        first = likely(one, sharpness)
-        shares = first if example.offered is None else together.shares(example.offered, first)
-        made = {example.right, *example.more}
-        for at in proposed(example.offers, first, shares, BREADTH):
-            tool = example.compiled.names[at]
-            source = Source(predictor=NAME, tool=tool, domain=example.kit, model=example.agent)
-            found.saw(source, shares[at], right=at in made)
-            for key in source.keys:
-                tasks[key].add(example.task)
-    found.count_as({key: EACH_TASK * len(its) for key, its in tasks.items()})
+        found.task = example.task
+        scene = Scene(domain=example.kit, model=example.agent)
+        guesses = _guesses(example, likely(one, sharpness), together)
+        ensemble.learn(guesses, {_key(*call): call[0] for call in example.made}, scene)
+    found.count_as({key: EACH_TASK * len(tasks) for key, tasks in found.tasks.items()})
     return found
+
+
+def _guesses(example: Example, first: Sequence[float], together: Together) -> dict[str, Guess]:
+    """What would have been proposed at one moment, the foreseen before the heard."""
+    guesses: dict[str, Guess] = {}
+    shares = together.shares(example.offered, first)
+    for at in proposed(example.offers, first, shares, BREADTH):
+        tool, args = example.offered.names[at], example.offered.args[at] or ()
+        guesses.setdefault(_key(tool, args), Guess(tool)).hear(NAME, shares[at])
+    for candidate in example.heard:
+        tool, args = candidate.call.tool, args_of(candidate.call.args)
+        guesses.setdefault(_key(tool, args), Guess(tool)).hear(candidate.predictor, candidate.confidence)
+    return guesses
+
+
+def _key(tool: str, args: Args) -> str:
+    return f"{tool}{args}"
 
 
 def proposed(

@@ -175,7 +175,7 @@ class Dialogue:
         found = mentions_in("user", text, year=self._dates(text))
         self.user_values = frozenset(seen.value for seen in found)
         self.all_user_values |= self.user_values
-        self.sought.named(found)
+        self.sought.named(found, self._given_alone)
         self._see_all(found)
 
     def _model(self, text: str) -> None:
@@ -207,7 +207,9 @@ class Dialogue:
         self.rounds[-1].append((call.tool, args))
         self._dates(call.result[:20_000])
         found = values_in(call.tool, call.result)
-        self.sought.result(found, self.used)
+        if len(args) == 1:
+            self.sought.given(args[0][1])
+        self.sought.result(found)
         for seen in found:
             self._see(seen)
             if seen.record is not None and self.since <= 40:
@@ -264,6 +266,12 @@ class Dialogue:
             records.append(seen.record)
             self.arrived[seen.path] = self.arrived.get(seen.path, 0) + 1
             del records[:-MAX_RECORDS]
+
+    def _given_alone(self, value: str) -> bool:
+        return any(
+            value in values and (tool, ((name, value),)) in self.made
+            for (tool, name), values in self.used.items()
+        )
 
     def unused(self, tool: str, parameter: str, path: str) -> Iterator[str]:
         """The values on a path that the tool was not called with yet, in the order in which they came up."""

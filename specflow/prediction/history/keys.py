@@ -68,7 +68,15 @@ def _heard(  # noqa: PLR0917 - called with a key's tuple, by place
 
 
 def _place(  # noqa: PLR0917 - called with a key's tuple, by place
-    order: int, tail: int, after: bool, again: int, just: bool, ahead: int, run: int
+    order: int,
+    tail: int,
+    after: bool,
+    again: int,
+    just: bool,
+    ahead: int,
+    run: int,
+    seek: str,
+    latest: bool,
 ) -> list[str]:
     return [
         f"order={order}&again={again}",
@@ -77,6 +85,10 @@ def _place(  # noqa: PLR0917 - called with a key's tuple, by place
         f"ahead={ahead}&run={run}",
         f"ahead={ahead}&next={after}",
         f"next={after}&run={run}",
+        f"next={after}&seek={seek}&just={just}",
+        f"again={again}&seek={seek}&just={just}",
+        f"tail={tail}&latest={latest}&just={just}",
+        f"order={order}&latest={latest}",
     ]
 
 
@@ -112,6 +124,16 @@ def _via(*both: str) -> list[str]:
     return [f"via={name}<{path}" for name, path in zip(both[:many], both[many:], strict=True)]
 
 
+def _changed(  # noqa: PLR0917 - called with a key's tuple, by place
+    changed: int, just: bool, before: int, everywhere: int, left: int, again: int
+) -> list[str]:
+    return [
+        f"changed={changed}&just={just}",
+        f"before={before}&all={everywhere}&again={again}&just={just}",
+        f"before={before}&all={everywhere}&left={left}&again={again}",
+    ]
+
+
 def _ago(ago: int, fu: bool, begun: bool, parallel: bool, again: int) -> list[str]:
     return [f"ago={ago}&fu={fu}", f"begun={begun}&fu={fu}", f"parallel={parallel}&again={again}"]
 
@@ -128,7 +150,7 @@ _SPELLED: dict[str, Callable[..., list[str]]] = {
     "made": _made,
     "via": _via,
     "turn": lambda turn, of, back, just: [f"turn={turn}&of={of}", f"turnback={back}&just={just}"],
-    "changed": lambda changed, just: [f"changed={changed}&just={just}"],
+    "changed": _changed,
     "alike": lambda alike, empty, again: [f"alike={alike}&empty={empty}&again={again}"],
     "ago": _ago,
     "nth": lambda nth, of, fu: [f"nth={nth}&of={of}&fu={fu}", f"nth={nth}&fu={fu}"],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from specflow.effects.call import Call
 from specflow.effects.registry import ToolRegistry
+from specflow.prediction.candidate import Candidate
 from specflow.prediction.dates import iso_date
 from specflow.prediction.history.apart import (
     EPOCHS,
@@ -35,10 +36,13 @@ Early = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """`new` are the messages since the moment before; then the model called `calls`, or gave a reply."""
+    """`new` are the messages since the moment before; then the model called `calls`, or gave a reply. `heard`
+    is what other predictors proposed while it spoke, in that order.
+    """
 
     new: Sequence[HistoryItem]
     calls: Sequence[Call]
+    heard: Sequence[Candidate] = ()
 
     @property
     def first(self) -> tuple[str, Args | None]:
@@ -176,6 +180,8 @@ def _examples(  # noqa: PLR0917 - one caller, which names them alike
                         lesson.agent,
                         frozenset(found.place_of(*one) for one in moment.more) & frozenset(offers),
                         offered(dialogue, found.names, found.args),
+                        frozenset((call.tool, args_of(call.args)) for call in moment.calls),
+                        moment.heard,
                     )
         if apart:
             tables.include(parts[task])

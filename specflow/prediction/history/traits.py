@@ -50,8 +50,17 @@ def of_situation(dialogue: Dialogue) -> list[str]:
         f"size={min(6, (dialogue.result_size + 395) // 400)}" if last != USER else "size=-",
     ]
     sought = dialogue.sought
-    found += [f"sought={small(sought.last) if last != USER else '-'}&e1={last}"]
-    found += [f"soughtall={small(sought.met)}&e1={last}"]
+    holds, lead, left = (
+        (small(sought.last, 4), sought.lead, int(sought.open)) if last != USER else ("-", "-", "-")
+    )
+    found += [
+        f"sought={'-' if last == USER else small(sought.last)}&e1={last}",
+        f"soughtall={small(sought.met)}&e1={last}",
+        f"lead={lead}&e1={last}",
+        f"lead={lead}&sought={holds}",
+        f"open={left}&met={small(sought.met)}&e1={last}",
+        f"open={left}&lead={lead}&e1={last}",
+    ]
     for topic in sorted(dialogue.heard_topics.ever):
         found += [f"topic={topic}", f"topic={topic}&e1={last}"]
     if dialogue.agent:

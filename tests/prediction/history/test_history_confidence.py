@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from specflow.effects.call import Call
+from specflow.prediction.calibration.ensemble import Ensemble, Scene
 from specflow.prediction.calibration.stages import Source
+from specflow.prediction.candidate import Candidate
 from specflow.prediction.history.confidence import EACH_TASK, NAME
 from specflow.prediction.history.keys import traits_of
-from specflow.prediction.history.lesson import train
+from specflow.prediction.history.lesson import Lesson, Moment, train
 from specflow.prediction.history.patterns import Patterns, kit_of
 from specflow.prediction.history.situations import Situations
 
@@ -35,6 +39,43 @@ def test_it_is_kept_in_the_file_and_a_file_without_it_is_read(kit: Any, learned:
     assert same == pytest.approx(learned.stages.probability(source, 0.5), abs=0.02)
     del written["stages"]
     assert Patterns.from_json(written).stages.probability(source, 0.5) == 0.5
+
+
+def overheard(lesson: Lesson, *, right: bool) -> Lesson:
+    """The same conversation, with one that listens and names every call, or always another order."""
+
+    def heard(moment: Moment) -> list[Candidate]:
+        other = Call(tool="get_order", args={"order_id": "#W0000000"})
+        calls = moment.calls if right else [other] if moment.calls else []
+        return [Candidate(call=call, confidence=0.9, predictor="listener") for call in calls]
+
+    return replace(lesson, moments=[replace(one, heard=heard(one)) for one in lesson.moments])
+
+
+def test_what_others_proposed_while_the_model_spoke_is_learned_beside_its_own(kit: Any) -> None:
+    lessons = [overheard(one, right=at % 2 == 0) for at, one in enumerate(kit.lessons(range(14)))]
+    learned = train(lessons, early=kit.early)
+    ensemble = Ensemble(Patterns.from_json(json.loads(learned.as_text())).stages)
+    scene = Scene(domain=kit_of(kit.shop()))
+    order = {"listener": 0.9}
+    # It was right where history said the same, and wrong where history, which spoke first, did not.
+    agreed = ensemble.probability("get_order", {"history": 0.5, **order}, scene)
+    assert ensemble.probability("get_order", order, scene) < 0.5 < agreed
+    names = {key[1] for key, _ in learned.stages}
+    assert names == {NAME, "listener", f"{NAME}+listener", f"listener without {NAME}"}
+
+
+def test_history_itself_is_believed_as_if_nobody_had_listened(kit: Any, learned: Patterns) -> None:
+    lessons = [overheard(one, right=True) for one in kit.lessons(range(14))]
+    both = train(lessons, early=kit.early)
+    alone = {key: bins.as_json() for key, bins in learned.stages}
+    assert {key: bins.as_json() for key, bins in both.stages if key[1] == NAME} == alone
+
+
+def test_the_guesses_of_a_task_count_as_three_whoever_made_them(kit: Any) -> None:
+    lessons = [overheard(one, right=True) for one in kit.lessons(range(14))]
+    for key, bins in train(lessons, early=kit.early).stages:
+        assert bins.n <= 14 * EACH_TASK + 1e-6, key
 
 
 def scores(made: Situations, *traits: str) -> dict[str, float]:
@@ -102,10 +143,17 @@ def test_every_kind_of_block_spells_its_traits_out() -> None:
         "other=4",
     ]
     assert traits_of(("alike", True, False, True)) == ["alike=True&empty=False&again=True"]
-    assert traits_of(("place", 0, 1, False, 0, True, 1, 2))[-3:] == [
-        "ahead=1&run=2",
-        "ahead=1&next=False",
+    assert traits_of(("place", 0, 1, False, 0, True, 1, 2, "found", True))[-5:] == [
         "next=False&run=2",
+        "next=False&seek=found&just=True",
+        "again=0&seek=found&just=True",
+        "tail=1&latest=True&just=True",
+        "order=0&latest=True",
+    ]
+    assert traits_of(("changed", 1, True, 2, 0, 1, 0)) == [
+        "changed=1&just=True",
+        "before=2&all=0&again=0&just=True",
+        "before=2&all=0&left=1&again=0",
     ]
     assert traits_of(("heard", 2, 1, 0, 4, 4, 0, 1, True, 2, 0, 1, 3))[-2:] == [
         "called=01&of=3",

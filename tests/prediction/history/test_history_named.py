@@ -1,4 +1,4 @@
-"""What values are called, which tools are named, and what the user looks for."""
+"""What values are called, which tools are named, and in which order."""
 
 from __future__ import annotations
 
@@ -147,26 +147,6 @@ def test_what_was_said_once_stays_a_topic_and_nothing_else_does() -> None:
         "topic=cancel",
         "topic=cancel&e1=user",
     }
-
-
-# ------------------------------------------------------------------ sought
-
-
-def test_a_result_that_holds_what_the_user_named_is_told_apart() -> None:
-    def trip(booking: str, flight: str) -> HistoryItem:
-        return called("get_booking", {"booking": booking, "flight": flight}, booking_id=booking)
-
-    dialogue = told(user("HAT045 was late. My booking is Q69X3R or ZFA04Y."), trip("Q69X3R", "HAT111"))
-    # What a call was given is in its result anyway.
-    assert (dialogue.sought.last, dialogue.sought.met) == (0, 0)
-    other = dialogue.copy()
-    dialogue.take(trip("ZFA04Y", "HAT045"))
-    assert (dialogue.sought.last, dialogue.sought.met) == (1, 1)
-    dialogue.take(trip("K1NW8N", "HAT112"))
-    assert (dialogue.sought.last, dialogue.sought.met) == (0, 1)
-    dialogue.take(user("And now?"))
-    assert dialogue.sought.met == 0
-    assert (other.sought.last, other.sought.met) == (0, 0)
 
 
 # ------------------------------------------------------------------ in their order
