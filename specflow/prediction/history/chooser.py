@@ -67,7 +67,8 @@ def options(
     worthy = worth(found)
     chances = tables.next_names(dialogue)
     found.add(REPLY, None, [("reply", log_step(chances.get(REPLY, 0.0)))])
-    made, called, last = dialogue.made, dialogue.called, dialogue.events[-1].rstrip("!")
+    made, called, event = dialogue.made, dialogue.called, dialogue.events[-1]
+    last, agent = event.rstrip("!"), dialogue.agent
     for tool in tools:
         chance = chances.get(tool, 0.0)
         pooled: list[Pooled] = []
@@ -80,7 +81,8 @@ def options(
         fresh = [(tool, one.args) not in made for one in pooled] if tool in called else [True] * len(pooled)
         unused, run = small(sum(fresh), 4), small(dialogue.run, 4) if last == tool else 0
         named = *dialogue.heard_topics.named(tool), last == USER
-        shared = (log_step(chance), small(called.get(tool, 0), 5), last == tool, unused, run, *named)
+        times, just = small(called.get(tool, 0), 5), last == tool
+        shared = (log_step(chance), times, just, unused, run, *named, agent, event)
         if pooled:
             whole: Key = ("tool", *shared)
             for one, keys in zip(pooled, of_calls(dialogue, tool, pooled, fresh), strict=True):

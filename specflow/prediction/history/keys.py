@@ -20,7 +20,16 @@ def traits_of(key: Key) -> list[str]:
 
 
 def _tool(  # noqa: PLR0917 - called with a key's tuple, by place
-    chance: int, times: int, just: bool, unused: int, run: int, now: int, model: int, fu: bool
+    chance: int,
+    times: int,
+    just: bool,
+    unused: int,
+    run: int,
+    now: int,
+    model: int,
+    fu: bool,
+    agent: str,
+    last: str,
 ) -> list[str]:
     return [
         f"chance={chance}",
@@ -30,6 +39,7 @@ def _tool(  # noqa: PLR0917 - called with a key's tuple, by place
         f"run={run}&unused={unused}",
         f"named={now}&fu={fu}",
         f"namedm={model}&fu={fu}",
+        f"agent={agent}&e1={last}",
     ]
 
 
