@@ -59,15 +59,12 @@ def of_calls(
     fits = _Fits(fits_of(dialogue, parts), fresh)
     last, from_user, just = now.last, now.from_user, now.just
     total, seen_fresh, top, only = sum(fresh), 0, pooled[0].prior or 1.0, len(pooled) == 1
-    # New calls of which the user said everything.
-    named = sum(
-        [
-            new and part.everywhere == len(one.args)
-            for one, part, new in zip(pooled, parts, fresh, strict=True)
-        ]
-    )
-    left = small(named, 2)
     total_two, total_four, run = small(total, 2), small(total, 4), small(dialogue.run) if just else 0
+    left = 0
+    if now.previous is not None:
+        # New calls of which the user said everything.
+        rows = zip(pooled, parts, fresh, strict=True)
+        left = small(sum([new and part.everywhere == len(one.args) for one, part, new in rows]), 2)
     found: list[list[Key]] = []
     said_order = sorted({part.said_at for part, new in zip(parts, fresh, strict=True) if new} - {-1})
     for rank, (one, part, fit, new) in enumerate(zip(pooled, parts, fits.fits, fresh, strict=True)):

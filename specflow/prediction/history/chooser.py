@@ -68,7 +68,9 @@ def options(
     chances = tables.next_names(dialogue)
     found.add(REPLY, None, [("reply", log_step(chances.get(REPLY, 0.0)))])
     made, called, event = dialogue.made, dialogue.called, dialogue.events[-1]
-    last, agent = event.rstrip("!"), dialogue.agent
+    last = event.rstrip("!")
+    goes_on: Key = ("agent", dialogue.agent, event, "")
+    goes_on_otherwise: Key = ("agent", dialogue.agent, event, "&other")
     for tool in tools:
         chance = chances.get(tool, 0.0)
         pooled: list[Pooled] = []
@@ -82,13 +84,13 @@ def options(
         unused, run = small(sum(fresh), 4), small(dialogue.run, 4) if last == tool else 0
         named = *dialogue.heard_topics.named(tool), last == USER
         times, just = small(called.get(tool, 0), 5), last == tool
-        shared = (log_step(chance), times, just, unused, run, *named, agent, event)
+        shared = (log_step(chance), times, just, unused, run, *named)
         if pooled:
             whole: Key = ("tool", *shared)
             for one, keys in zip(pooled, of_calls(dialogue, tool, pooled, fresh), strict=True):
-                keys.append(whole)
+                keys.extend((whole, goes_on))
                 found.add(tool, one.args, keys)
-        found.add(tool, None, [("other", small(len(pooled)), *shared)])
+        found.add(tool, None, [("other", small(len(pooled)), *shared), goes_on_otherwise])
     return found
 
 

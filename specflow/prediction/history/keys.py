@@ -20,16 +20,7 @@ def traits_of(key: Key) -> list[str]:
 
 
 def _tool(  # noqa: PLR0917 - called with a key's tuple, by place
-    chance: int,
-    times: int,
-    just: bool,
-    unused: int,
-    run: int,
-    now: int,
-    model: int,
-    fu: bool,
-    agent: str,
-    last: str,
+    chance: int, times: int, just: bool, unused: int, run: int, now: int, model: int, fu: bool
 ) -> list[str]:
     return [
         f"chance={chance}",
@@ -39,7 +30,6 @@ def _tool(  # noqa: PLR0917 - called with a key's tuple, by place
         f"run={run}&unused={unused}",
         f"named={now}&fu={fu}",
         f"namedm={model}&fu={fu}",
-        f"agent={agent}&e1={last}",
     ]
 
 
@@ -150,6 +140,7 @@ def _ago(ago: int, fu: bool, begun: bool, parallel: bool, again: int) -> list[st
 
 _SPELLED: dict[str, Callable[..., list[str]]] = {
     "reply": lambda chance: [f"chance={chance}"],
+    "agent": lambda agent, last, other: [f"agent={agent}&e1={last}{other}"],
     "tool": _tool,
     "other": _other,
     "again": _again,

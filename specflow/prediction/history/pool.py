@@ -97,13 +97,28 @@ def _of_form(  # noqa: PLR0917 - one caller, which names them alike
         for value, prior, path in values(tables, dialogue, tool, form[0], min(WIDE, most)):
             _keep(found, Pooled(((form[0], value),), share * prior, (path,)))
         return
-    by_name = {name: values(tables, dialogue, tool, name, min(NARROW, most)) for name in form}
+    by_name = _ByName(tables, dialogue, tool, min(NARROW, most))
     _joined(tables, dialogue, tool, form, share, by_name, found, most)
-    if all(by_name.values()):
+    if len(found) >= most < MOST:
+        # Not all are looked at, and what stood together comes before what did not.
+        return
+    if all(by_name[name] for name in form):
         for prior, chosen, paths in _combined(form, by_name, min(BEAM, most), LOOSE):
             args = tuple(zip(form, chosen, strict=True))
             _keep(found, Pooled(args, share * prior, paths))
     _copied(dialogue, tool, form, by_name, found)
+
+
+class _ByName(dict[str, list[Choice]]):
+    """The best values of each parameter of a tool, worked out when they are asked for."""
+
+    def __init__(self, tables: Tables, dialogue: Dialogue, tool: str, most: int) -> None:
+        super().__init__()
+        self._of, self._most = (tables, dialogue, tool), most
+
+    def __missing__(self, name: str) -> list[Choice]:
+        found = self[name] = values(*self._of, name, self._most)
+        return found
 
 
 Partial = tuple[float, tuple[str, ...], tuple[str, ...]]

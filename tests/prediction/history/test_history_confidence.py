@@ -129,7 +129,7 @@ def test_weights_are_the_same_when_they_are_written_and_read() -> None:
 
 
 def test_every_kind_of_block_spells_its_traits_out() -> None:
-    assert traits_of(("tool", -2, 1, True, 3, 2, 2, 0, True, "m", "user")) == [
+    assert traits_of(("tool", -2, 1, True, 3, 2, 2, 0, True)) == [
         "chance=-2",
         "times=1",
         "just=True&unused=3",
@@ -137,10 +137,10 @@ def test_every_kind_of_block_spells_its_traits_out() -> None:
         "run=2&unused=3",
         "named=2&fu=True",
         "namedm=0&fu=True",
-        "agent=m&e1=user",
     ]
-    assert traits_of(("other", 4, -2, 1, True, 3, 2, 2, 0, True, "m", "user"))[-2:] == [
-        "agent=m&e1=user&other",
+    assert traits_of(("agent", "m", "user", "&other")) == ["agent=m&e1=user&other"]
+    assert traits_of(("other", 4, -2, 1, True, 3, 2, 2, 0, True))[-2:] == [
+        "namedm=0&fu=True&other",
         "other=4",
     ]
     assert traits_of(("alike", True, False, True)) == ["alike=True&empty=False&again=True"]

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from specflow.prediction.history import pool as pools
 from specflow.prediction.history import worth_a_look
 from specflow.prediction.history.apart import sharpness_of
 from specflow.prediction.history.calls import of_calls
-from specflow.prediction.history.choices import values
+from specflow.prediction.history.choices import Choice, values
 from specflow.prediction.history.chooser import Options, softmax
 from specflow.prediction.history.dialogue import Args, Dialogue, args_of
 from specflow.prediction.history.lesson import train
@@ -59,6 +60,27 @@ def test_arguments_that_stood_together_are_joined_and_no_others_before_them(tabl
     joined = [dict(one.args) for one in found if one.joined == 2]
     assert joined == [status(number).args for number in range(6)]
     assert found[0].joined == 2
+
+
+def test_where_few_are_looked_at_and_records_are_enough_nothing_else_is_put_together(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def noted(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: int) -> list[Choice]:
+        asked.append(parameter)
+        return values(tables, dialogue, tool, parameter, most)
+
+    monkeypatch.setattr(pools, "values", noted)
+    few = pool(tables, told(6), "get_status", most=5)
+    assert [one.joined for one in few] == [2] * 5
+    assert not asked
+    # There are not enough of them.
+    assert {one.joined for one in pool(tables, told(2), "get_status", most=5)} == {0, 2}
+    assert set(asked) == {"date", "number"}
+    asked.clear()
+    assert {one.joined for one in pool(tables, told(6), "get_status")} == {0, 2}
+    assert set(asked) == {"date", "number"}
 
 
 def test_what_was_called_already_comes_later(tables: Tables) -> None:
