@@ -51,10 +51,10 @@ class Sought:
             return PASSED
         return FOUND if self.last > 1 else ONE_FOUND if self.last else NOT_FOUND
 
-    def named(self, mentions: Iterable[Seen], given: Callable[[str], bool]) -> None:
-        """The user mentioned these; `given` says whether a call was given a value alone."""
+    def named(self, mentions: Iterable[Seen], is_key: Callable[[str], bool]) -> None:
+        """The user mentioned these; `is_key` says whether a call was given a value alone."""
         values = {seen.value for seen in mentions if not seen.path.startswith("user~name")}
-        new = frozenset(value for value in values - self._values if not given(value))
+        new = frozenset(value for value in values - self._values if not is_key(value))
         if new:
             self._values |= new
             self._best = 0

@@ -14,7 +14,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -41,8 +40,7 @@ SILENT = 0.02
 class Offered:
     """The options of one moment, in their order: tools and arguments (None: no call that could be proposed);
     which of the calls were `made` before, and those of each tool, by their places; what came last, and what
-    holds for all of them: how many calls the last message had, how many messages had several and how many
-    one, and who speaks for the model.
+    holds for all of them.
     """
 
     names: Sequence[str]
@@ -50,12 +48,16 @@ class Offered:
     made: frozenset[int]
     of: Mapping[str, Sequence[int]]
     last: str
-    here: tuple[int, int, int, str]
+    here: tuple[str, ...]
 
 
 def offered(dialogue: Dialogue, names: Sequence[str], args: Sequence[Args | None]) -> Offered:
     """What is offered in the conversation as it stands."""
-    here = small(dialogue.together), small(dialogue.several), small(dialogue.single), dialogue.agent
+    here = (
+        f"last={small(dialogue.together)}",
+        f"several={small(dialogue.several)}&single={small(dialogue.single)}",
+        f"agent={dialogue.agent}",
+    )
     made, of = set(), defaultdict(list)
     for at, (name, one) in enumerate(zip(names, args, strict=True)):
         if one is not None:
@@ -144,7 +146,7 @@ def _beside(
     """
     tool, own = offered.names[begins], offered.args[begins] or ()
     same = [at for at in offered.of[tool] if at != begins]
-    unused = small(sum([at not in offered.made for at in same]), 4)
+    here = (*offered.here, f"unused={small(sum(at not in offered.made for at in same), 4)}")
     others = islice((at for at in ordered if offered.names[at] != tool), OTHERS)
     spelled: dict[tuple[str, str, bool], tuple[str, ...]] = {}
     for at in (*same, *others):
@@ -154,36 +156,11 @@ def _beside(
         kind = how, name, at in offered.made
         traits = spelled.get(kind)
         if traits is None:
-            traits = spelled[kind] = _spelled(*kind, tool, offered.last, unused, *offered.here)
+            its = (*here, f"of={tool}>{name}", f"again={kind[2]}", f"e1={offered.last}&of={name}")
+            traits = spelled[kind] = (how, *(f"{how}&{trait}" for trait in its))
         # In steps of a factor of e.
         odds = math.log(max(first[at], 1e-6) / max(first[begins], 1e-6))
         yield at, traits, f"{how}&odds={max(-6, min(1, round(odds)))}"
-
-
-@lru_cache(maxsize=4_096)
-def _spelled(  # noqa: PLR0917 - one caller, which names them alike
-    how: str,
-    name: str,
-    again: bool,
-    tool: str,
-    event: str,
-    unused: int,
-    last: int,
-    several: int,
-    single: int,
-    agent: str,
-) -> tuple[str, ...]:
-    """The traits of a call beside the first one, of `tool`."""
-    its = (
-        f"last={last}",
-        f"several={several}&single={single}",
-        f"agent={agent}",
-        f"unused={unused}",
-        f"of={tool}>{name}",
-        f"again={again}",
-        f"e1={event}&of={name}",
-    )
-    return how, *(f"{how}&{trait}" for trait in its)
 
 
 def _share(score: float) -> float:

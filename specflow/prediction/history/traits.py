@@ -50,14 +50,15 @@ def of_situation(dialogue: Dialogue) -> list[str]:
         f"size={min(6, (dialogue.result_size + 395) // 400)}" if last != USER else "size=-",
     ]
     sought = dialogue.sought
-    holds, lead, left = (
-        (small(sought.last, 4), sought.lead, int(sought.open)) if last != USER else ("-", "-", "-")
-    )
+    came: tuple[int | str, ...] = ("-",) * 4
+    if last != USER:
+        came = small(sought.last), small(sought.last, 4), sought.lead, int(sought.open)
+    holds, holds_up_to_four, lead, left = came
     found += [
-        f"sought={'-' if last == USER else small(sought.last)}&e1={last}",
+        f"sought={holds}&e1={last}",
         f"soughtall={small(sought.met)}&e1={last}",
         f"lead={lead}&e1={last}",
-        f"lead={lead}&sought={holds}",
+        f"lead={lead}&sought={holds_up_to_four}",
         f"open={left}&met={small(sought.met)}&e1={last}",
         f"open={left}&lead={lead}&e1={last}",
     ]
