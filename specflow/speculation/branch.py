@@ -27,7 +27,8 @@ class Branch:
     `odds` is the probability that it and everything above it is right; `depth` counts the guesses above.
     `decided_at` is when it was decided, in seconds on the runtime's monotonic clock. `guess` is what the
     pending call `call` is presumed to return, where that is the hypothesis. `patient`: it may take a person
-    to decide it. `recorded`: it is that of a write, and in the journal. `steps` are the branches of the last
+    to decide it. `recorded`: it is that of a write, and in the journal. `overdue`: the message that it was a
+    guess about has come without its call, which is kept for a later one. `steps` are the branches of the last
     call in each message of the fork that is the task of this one.
     """
 
@@ -40,6 +41,7 @@ class Branch:
     guess: ResultGuess | None = None
     patient: bool = False
     recorded: bool = False
+    overdue: bool = False
     state: BranchState = BranchState.OPEN
     cause: str = ""
     decided_at: float | None = None
@@ -86,6 +88,13 @@ class Branch:
             return False
         since = self.confirmed_since
         return since is None or since > began
+
+    def leads_beyond(self, began: float) -> bool:
+        """Whether what was started under it waits for a later turn than that: it leads there (`due_after`),
+        and is not merely kept in case that its call should come one day.
+        """
+        kept = any(branch.overdue and branch.state is BranchState.OPEN for branch in self.path)
+        return self.due_after(began) and not kept
 
     @property
     def lost(self) -> bool:

@@ -162,7 +162,15 @@ class Speculation:
         first turn that begins after that.
         """
         above = [home.parent for home in self.homes if home.parent is not None]
-        return any(branch.due_after(began) for branch in above)
+        return any(branch.leads_beyond(began) for branch in above)
+
+    def message_came(self, began: float, *, wants: bool) -> None:
+        """The message of the turn that began then is there, and asks for the call or does not."""
+        for home in self.homes:
+            if wants:
+                home.overdue = False
+            elif home.parent is None or not home.parent.due_after(began):
+                home.overdue = True
 
 
 class PendingTable:

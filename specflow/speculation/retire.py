@@ -85,10 +85,13 @@ class Retirer:
         `began` is when the model turn began that ends: what was a guess about a later one is spared.
         """
         now = self._parts.clock.monotonic()
-        for speculation in session.pending:
-            other = lane is not None and speculation.lane != lane
+        mine = [item for item in session.pending if lane is None or item.lane == lane]
+        if began is not None:
+            for speculation in mine:
+                speculation.message_came(began, wants=spare_expected and speculation.expected)
+        for speculation in mine:
             later = began is not None and speculation.awaited_beyond(began)
-            if other or later or (spare_expected and speculation.expected):
+            if later or (spare_expected and speculation.expected):
                 continue
             ttl = speculation.settings.ttl
             keeps = not speculation.writes and ttl is not None and now - speculation.started < ttl

@@ -131,6 +131,13 @@ LATENCIES = st.sampled_from(["0s", "1.2s", "5s", "20s", "32s", "lognormal:3,1.5"
     chains=False,
     user_takes=20.0,
 )
+@example(  # what was foreseen behind a read that lives on does not live on with it
+    rows=[(0.3, [], False, [], 0), (0.0, [LASTING, ("quick", {"id": 0})], False, [], 0)],
+    takes="lognormal:3,1.5",
+    outlives=False,
+    chains=True,
+    user_takes=0.0,
+)
 def test_no_run_is_further_than_its_bound_at_any_time(
     kit: Any, *, rows: list[Any], takes: str, outlives: bool, chains: bool, user_takes: float
 ) -> None:
