@@ -77,6 +77,7 @@ class Dialogue:
         self.events: list[str] = [START]
         self.counted: set[str] = set()
         self.called: Counter[str] = Counter()
+        self.settled: set[str] = set()
         self.since = 0
         self.run = 0
         self.users = 0
@@ -145,7 +146,7 @@ class Dialogue:
         made.titles, made.heard = dict(self.titles), dict(self.heard)
         made.times, made.called = self.times.copy(), self.called.copy()
         made._years = self._years.copy()  # noqa: SLF001 - of the same class
-        made.events, made.counted = list(self.events), set(self.counted)
+        made.events, made.counted, made.settled = list(self.events), set(self.counted), set(self.settled)
         made.all_user_values, made.all_user_words = set(self.all_user_values), set(self.all_user_words)
         made.found_words = set(self.found_words)
         made.heard_topics, made.sought = copy(self.heard_topics), copy(self.sought)
@@ -193,6 +194,7 @@ class Dialogue:
         self._event(f"{call.tool}!" if self.failed else call.tool)
         self.run = self.run + 1 if self.rounds[-1] and self.rounds[-1][-1][0] == call.tool else 1
         self.called[call.tool] += 1
+        (self.settled.discard if self.failed else self.settled.add)(call.tool)
         self.together += 1
         self.since += 1
         self.result_size = len(call.result)

@@ -100,7 +100,7 @@ def count(lessons: Iterable[Lesson], *, year: int | None = None) -> Tables:
         names = [spec.name for spec in lesson.tools]
         for dialogue, moment in lesson.walk(year=year):
             name, args = moment.first
-            tables.learn(dialogue, name, args or (), names)
+            tables.learn(dialogue, name, args or (), names, (other for other, _ in moment.more))
     return tables
 
 

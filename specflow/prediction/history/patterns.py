@@ -85,7 +85,7 @@ class Patterns:
 
         def worth(found: Options) -> Worthy:
             situation.update(self.weights.situation(found))
-            return worthy_by(situation)
+            return worthy_by(situation, self.tables.over(dialogue))
 
         names = [spec.name for spec in tools]
         found = options(self.tables, dialogue, names, early, worth)
@@ -111,12 +111,14 @@ class Patterns:
         """
         found, compiled = considered.options, considered.compiled
         begins = right = found.place_of(tool, args)
+        more = list(more)
         further = frozenset(found.place_of(*one) for one in more)
         if tool in found.cut and (right < 0 or found.args[right] is None):
             # Not all of its calls were looked at: now they are.
             found = options(self.tables, dialogue, considered.tools, considered.early)
             right, compiled = found.place_of(tool, args), self.weights.compile(found)
-        self.tables.learn(dialogue, tool, args or (), considered.tools)
+        besides = (name for name, _ in more)
+        self.tables.learn(dialogue, tool, args or (), considered.tools, besides)
         return Taught(considered, begins, further, compiled, right)
 
     def weigh(self, taught: Taught) -> None:

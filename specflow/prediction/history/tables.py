@@ -6,7 +6,7 @@ All counts are sums over conversations, so that those of one part can be taken o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -26,6 +26,9 @@ RARE = 0.15
 ENOUGH = 200
 """Moments at which a tool could have been called and was not, nor ever before: it is not cold any more."""
 
+SELDOM = 1 / 500
+"""The chance that a tool is called again after a call that succeeded, below which it is over with that."""
+
 K = TypeVar("K")
 V = TypeVar("V")
 Join = tuple[tuple[str, str], ...]
@@ -36,8 +39,10 @@ Join = tuple[tuple[str, str], ...]
 class Tables:
     """Counts. `after[k]` is by the last k events; `there` and `hits` by (tool, parameter) and path:
     how often the path had values when the tool was called, and how often the right one among them. `shown`
-    says how often a tool could have been called, `called` by (tool, parameter) how often its value was called
-    as the parameter is ("own"), only otherwise ("foreign"), or not at all ("").
+    says how often a tool could have been called, and `settled` how often when its last call in the
+    conversation had succeeded; `again` in how many of these messages it was. `called` says by (tool,
+    parameter) how often its value was called as the parameter is ("own"), only otherwise ("foreign"), or not
+    at all ("").
     """
 
     steps: int = 0
@@ -49,6 +54,8 @@ class Tables:
     years: Counter[str] = field(default_factory=Counter)
     homes: Counter[str] = field(default_factory=Counter)
     shown: Counter[str] = field(default_factory=Counter)
+    settled: Counter[str] = field(default_factory=Counter)
+    again: Counter[str] = field(default_factory=Counter)
     conversations: int = 0
     called: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
@@ -57,10 +64,22 @@ class Tables:
         self._forms: dict[str, list[tuple[tuple[str, ...], float]]] = {}
         self._joins: dict[str, list[tuple[Join, float]]] = {}
 
-    def learn(self, dialogue: Dialogue, tool: str, args: Args = (), tools: Iterable[str] = ()) -> None:
-        """In that situation, the model called `tool` (or gave a reply), of the `tools` that it had."""
+    def learn(
+        self,
+        dialogue: Dialogue,
+        tool: str,
+        args: Args = (),
+        tools: Sequence[str] = (),
+        more: Iterable[str] = (),
+    ) -> None:
+        """In that situation, the model called `tool` (or gave a reply), of the `tools` that it had; `more`
+        are those that the same message asked for besides.
+        """
         self.steps += 1
         self.shown.update(tools)
+        settled = dialogue.settled.intersection(tools)
+        self.settled.update(settled)
+        self.again.update(settled.intersection((tool, *more)))
         self._changed(tool)
         self.conversations += not dialogue.counted
         new = dialogue.at.keys() - dialogue.counted
@@ -101,6 +120,8 @@ class Tables:
         _add({"": self.years}, {"": other.years}, sign)
         _add({"": self.homes}, {"": other.homes}, sign)
         _add({"": self.shown}, {"": other.shown}, sign)
+        _add({"": self.settled}, {"": other.settled}, sign)
+        _add({"": self.again}, {"": other.again}, sign)
 
     def next_names(self, dialogue: Dialogue) -> dict[str, float]:
         """The probability of each name to come next: long contexts as far as they are known, then shorter."""
@@ -177,9 +198,19 @@ class Tables:
         """
         return frozenset(self.forms).union(name for name, times in self.shown.items() if times >= ENOUGH)
 
+    def over(self, dialogue: Dialogue) -> list[str]:
+        """The tools that were called and will hardly ever be again in this conversation, by the rule of
+        succession. Who the user is, say, is found out once.
+        """
+        settled, again = self.settled, self.again
+        return [
+            name for name in dialogue.settled if again.get(name, 0) + 1 < SELDOM * (settled.get(name, 0) + 2)
+        ]
+
     def forget(self, tool: str) -> None:
         """Drop what is known of a tool's arguments."""
-        self.shown.pop(tool, None)
+        for counts in (self.shown, self.settled, self.again):
+            counts.pop(tool, None)
         self.forms.pop(tool, None)
         self.joins.pop(tool, None)
         for table in (self.there, self.hits, self.called):
@@ -214,6 +245,7 @@ class Tables:
             "paths": {path: self.homes[path] for path in sorted(paths)},
             "after": [[list(context), dict(counts)] for context, counts in self.after.items() if counts],
             "shown": dict(sorted(self.shown.items())),
+            "settled": {name: [many, self.again[name]] for name, many in sorted(self.settled.items())},
             "forms": {tool: [[form, n] for form, n in forms.items()] for tool, forms in self.forms.items()},
             "hits": hits,
             "called": [[*key, dict(counts)] for key, counts in sorted(self.called.items()) if counts],
@@ -231,6 +263,8 @@ class Tables:
         made.years.update({str(year): int(count) for year, count in data["years"].items()})
         made.homes.update({str(path): int(count) for path, count in data["paths"].items()})
         made.shown.update({str(name): int(count) for name, count in data.get("shown", {}).items()})
+        for name, (settled, again) in data.get("settled", {}).items():
+            made.settled[str(name)], made.again[str(name)] = int(settled), int(again)
         for context, counts in data["after"]:
             made.after[tuple(context)].update({str(name): int(count) for name, count in counts.items()})
         for tool, forms in data["forms"].items():

@@ -1,13 +1,14 @@
 """How many calls of each tool are looked at: all that are likely, some, or none.
 
 To look at calls is most of what a prediction takes, and at most moments most tools are out of the question.
-How far they are is known before: by what the situation gives each name, and by what usually comes next.
+How far they are is known before: by what the situation gives each name, and by what usually comes next. Of
+some it is known that they are called until they succeed, and then no more.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from specflow.prediction.history.pool import MOST
 
@@ -31,11 +32,15 @@ def every(_name: str, _chance: float) -> int:
     return MOST
 
 
-def worthy_by(situation: Mapping[str, float]) -> Worthy:
-    """As many as the situation makes worth it, by the score that it gives each name."""
+def worthy_by(situation: Mapping[str, float], over: Collection[str] = ()) -> Worthy:
+    """As many as the situation makes worth it, by the score that it gives each name; none of those that are
+    `over`.
+    """
     best = max(situation.values(), default=0.0)
 
     def most(name: str, chance: float) -> int:
+        if name in over:
+            return 0
         behind = best - situation.get(name, 0.0) - CHANCES * math.log(chance + RAREST)
         return MOST if behind <= NEAR else FEW if behind <= FAR else 0
 
