@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from functools import lru_cache
-from itertools import pairwise
 
 from specflow.prediction.history.dialogue import USER, Dialogue
 from specflow.prediction.history.remembered import WordTraits
-from specflow.prediction.history.words import BUCKETS, bucket
+from specflow.prediction.history.words import BUCKETS, buckets
 
 MOST_WORDS = 60
 
@@ -95,11 +94,12 @@ def of_words(dialogue: Dialogue) -> WordTraits:
     mark = "u" if dialogue.events[-1] == USER else "v"
     known = dialogue.word_traits.get(mark)
     if known is None:
-        said, (single, double) = dialogue.user_said[-MOST_WORDS:], spelled(mark)
-        found = [single[bucket(word)] for word in said]
-        found += [double[bucket(f"{one} {other}")] for one, other in pairwise(said)]
+        single, double = spelled(mark)
+        said, pairs = buckets(dialogue.user_said[-MOST_WORDS:])
+        found = [*map(single.__getitem__, said), *map(double.__getitem__, pairs)]
         if mark == "u":
             single, _ = spelled("m")
-            found += [single[bucket(word)] for word in dialogue.model_said[-MOST_WORDS:]]
+            said, _ = buckets(dialogue.model_said[-MOST_WORDS:])
+            found += map(single.__getitem__, said)
         known = dialogue.word_traits[mark] = WordTraits(tuple(dict.fromkeys(found)))
     return known

@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 BUCKETS = 2_048
 """Words are learned by number only: thousands of words of a language share each number."""
@@ -41,6 +42,13 @@ def places_of(words: Sequence[str]) -> dict[str, int]:
 
 
 @lru_cache(maxsize=65_536)
-def bucket(word: str) -> int:
-    """The number of a word, or of several; many others have the same."""
-    return zlib.crc32(word.encode()) % BUCKETS
+def _sums(word: str) -> tuple[int, bytes]:
+    """The checksum of a word, and what the word adds to that of the one before it."""
+    return zlib.crc32(word.encode()), f" {word}".encode()
+
+
+def buckets(words: Sequence[str]) -> tuple[list[int], list[int]]:
+    """The numbers of the words, and those of every two that follow each other; many others have the same."""
+    sums = [_sums(word) for word in words]
+    pairs = [zlib.crc32(more, first) % BUCKETS for (first, _), (_, more) in pairwise(sums)]
+    return [first % BUCKETS for first, _ in sums], pairs
