@@ -27,7 +27,7 @@ _NOTHING = (0, 0, 0, 0, 4)
 """The fields where nothing of it was said."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Now:
     """What is the same for all calls of the pool: the last event and whether it was the user, or this tool;
     the tool's last arguments, and whether the user ever said them (0 none, 1 some, 2 all); those that another

@@ -22,17 +22,11 @@ def look(dialogue: Dialogue, value: str) -> Look:
         for record in sight.records[-3:]:
             words |= _heard(dialogue, record)
             title = record.title or title
-    found = dialogue.looks[value] = Look(
-        times=times,
-        spoken=dialogue.spoken,
-        users=dialogue.users,
-        user=user,
-        everywhere=user or _everywhere(dialogue, value, low, known),
-        model=value in dialogue.model_values or low in dialogue.model_text,
-        said_at=dialogue.user_text.find(low) if user else -1,
-        words=words,
-        title=title,
-    )
+    everywhere = user or _everywhere(dialogue, value, low, known)
+    model = value in dialogue.model_values or low in dialogue.model_text
+    said_at = dialogue.user_text.find(low) if user else -1
+    spoken, users = dialogue.spoken, dialogue.users
+    found = dialogue.looks[value] = Look(times, spoken, users, user, everywhere, model, words, title, said_at)
     return found
 
 

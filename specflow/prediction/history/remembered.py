@@ -1,4 +1,8 @@
-"""What is worked out about a conversation once, and holds until somebody speaks."""
+"""What is worked out about a conversation once, and holds until somebody speaks.
+
+Made by the dozen for every prediction, and never changed: to have that enforced, a dataclass that is frozen
+takes five times as long to make.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Look:
     """Whether the user said a value just now (`user`) or ever (`everywhere`), or the `model` did. `words`
     are those of its records that somebody said, `title` what the record is called; `said_at` where the user's
@@ -38,7 +42,7 @@ class WordTraits:
     worth: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
     """Arguments that stood in one record, sorted by name, and their values alone: how many of them the user
     said just now (and one), and which of the records, counted from the oldest, it is.

@@ -23,9 +23,9 @@ class Record:
     title: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seen:
-    """`value` is the text of the JSON value that came up on `path`.
+    """`value` is the text of the JSON value that came up on `path`. Never changed.
 
     `cue` is the stem of a word that it was called by, for paths that count only where a parameter of some
     tool is called so, too.

@@ -38,7 +38,7 @@ class Part(NamedTuple):
     said_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Line:
     """A path as the source of a parameter: the place of each value that the parameter has not had yet, among
     these; the values that it has had; and which came up right after the one that it had last.

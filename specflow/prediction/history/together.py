@@ -36,7 +36,7 @@ SILENT = 0.02
 """Below that, calls are not said to go together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Offered:
     """The options of one moment, in their order: tools and arguments (None: no call that could be proposed);
     which of the calls were `made` before, and those of each tool, by their places; what came last, and what
