@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import process_time
 
 from specflow.bench.effort import Effort
@@ -46,8 +46,9 @@ def rows(effort: Effort) -> Iterator[Row]:
         effort.tell(f"sniffer: {case}")
         yield from asyncio.run(_beside_patterns(case, text, rounds))
     lengths = [1_000, 10_000, 100_000, 1_000_000] if not effort.quick else [1_000, 4_000]
-    effort.tell("sniffer: long texts")
-    yield from asyncio.run(_lengths(lengths, effort.pairs(5)))
+    for of, whole in (("announcing nothing", _quiet), (f"of {FEW} calls", _of_few)):
+        effort.tell(f"sniffer: long texts {of}")
+        yield from asyncio.run(_lengths(of, whole, lengths, effort.pairs(5)))
 
 
 def reasoning(length: int, *, seed: int = 0, calls: int | None = None) -> str:
@@ -70,14 +71,18 @@ def _announcement(draw: random.Random) -> str:
     return draw.choice(_ANNOUNCED).format(number=draw.randrange(10_000, 99_999), day=draw.randint(1, 28))
 
 
-def _slices(length: int) -> list[str]:
+def _slices(of: Callable[[int], str], length: int) -> list[str]:
     """Texts of that length which are one text together, the same for every length up to `ENOUGH`."""
-    whole = reasoning(max(length, ENOUGH), calls=FEW)
+    whole = of(max(length, ENOUGH))
     return [whole[at : at + length] for at in range(0, len(whole) - length + 1, length)]
 
 
 def _quiet(length: int) -> str:
     return musing(length // 4)[:length]
+
+
+def _of_few(length: int) -> str:
+    return reasoning(length, calls=FEW)
 
 
 async def _beside_patterns(case: str, text: str, rounds: int) -> list[Row]:
@@ -88,14 +93,14 @@ async def _beside_patterns(case: str, text: str, rounds: int) -> list[Row]:
     return [row(BENCH, case, "reading", "MB/s", figures, note="baseline: tool names and values by pattern")]
 
 
-async def _lengths(lengths: Sequence[int], rounds: int) -> list[Row]:
+async def _lengths(of: str, whole: Callable[[int], str], lengths: Sequence[int], rounds: int) -> list[Row]:
     found = await in_turn(
-        {str(length): _cost(ReasoningSniffer(), _slices(length)) for length in lengths}, rounds=rounds
+        {str(length): _cost(ReasoningSniffer(), _slices(whole, length)) for length in lengths}, rounds=rounds
     )
     return [
         row(
             BENCH,
-            f"{length:,} characters",
+            f"{length:,} characters {of}",
             "CPU time per character",
             "ns",
             paired(found[str(length)], found[str(lengths[0])]),
