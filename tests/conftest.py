@@ -6,8 +6,13 @@ A test adds to these with `record_property("counted", {"what": how_many})`.
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import signal
+import sys
+import threading
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,9 @@ TRACED = frozenset(("cli", "execution", "journal", "policy", "settlement", "test
 """Folders (and a file) of tests that cover, in full, what decides about permission and undo."""
 TRACED_FILES = frozenset(("test_amending.py", "test_mcp_trust.py"))
 """The same: what a patch leaves to recovery, and what a server says of its tools."""
+
+LOOKED_AT = ("specflow.policy", "specflow.journal", "specflow.settlement")
+"""The packages that are covered in full."""
 
 
 def pytest_configure() -> None:
@@ -34,12 +42,32 @@ def pytest_configure() -> None:
         settings.load_profile("busy")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What covers nothing more of what the gate looks at is not traced: that would only take time."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.relative_to(here).parts[0] not in TRACED and item.path.name not in TRACED_FILES:
-            item.add_marker(pytest.mark.no_cover)
+def pytest_collection_finish() -> None:
+    """What the gate looks at is imported while everything is traced: the lines that run then count."""
+    if sys.gettrace() is not None:
+        for name in LOOKED_AT:
+            for module in pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}."):
+                importlib.import_module(module.name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """What covers nothing more of what the gate looks at is not traced: that would double its time.
+
+    The marker `no_cover` does not do that in the workers of a parallel run: each has two collectors, and
+    when pytest-cov stops its own, the other one goes on.
+    """
+    where = item.path.relative_to(Path(__file__).parent).parts[0]
+    tracer, of_threads = sys.gettrace(), threading.gettrace()
+    if tracer is None or where in TRACED or item.path.name in TRACED_FILES:
+        return (yield)
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
+        threading.settrace(of_threads)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:  # pytest does not export its type
