@@ -79,8 +79,8 @@ def show(
 ) -> None:
     """Show where the arguments of each tool came from: parameter, path, how often, and which share.
 
-    And the words (stems) after which the model called it: in which share of the cases, and in how many
-    conversations.
+    And how often it was called again after it had succeeded, and the words (stems) after which the model
+    called it: in which share of the cases, and in how many conversations.
 
     The share is of the calls at whose time the path had values at all. A path is `TOOL:$.where` for results,
     `arg:TOOL.PARAMETER` for earlier arguments, `user~LOOKS` and `model~LOOKS` for what was said.
@@ -100,11 +100,22 @@ def show(
         for flow in flows
     ]
     heard = [one for one in patterns.triggers.rows() if not tool or one.tool == tool]
+    tables = patterns.tables
+    settled = [(name, many) for name, many in sorted(tables.settled.items()) if not tool or name == tool]
     if as_json:
         found = {
             "conversations": patterns.tables.conversations,
             "steps": patterns.tables.steps,
             "flows": rows,
+            "again": [
+                {
+                    "tool": name,
+                    "settled": many,
+                    "again": tables.again[name],
+                    "over": tables.seldom_again(name),
+                }
+                for name, many in settled
+            ],
             "phrases": [
                 {"tool": one.tool, "phrase": one.phrase, "count": one.count, "share": round(one.share, 4)}
                 for one in heard
@@ -119,6 +130,11 @@ def show(
         if before is None or (before.tool, before.parameter) != (flow.tool, flow.parameter):
             typer.echo(f"\n{flow.tool}({flow.parameter})")
         typer.echo(f"  {row['share']:>6.1%}  {flow.count:>5}  {flow.path}")
+    if settled:
+        typer.echo("\nmessages after it had succeeded that called it again")
+    for name, many in settled:
+        again, over = tables.again[name], "  (over: not looked at any more)" * tables.seldom_again(name)
+        typer.echo(f"  {again / max(1, many):>6.1%}  {again:>5} of {many}  {name}{over}")
     for one, last in zip(heard, [None, *heard], strict=False):
         if last is None or last.tool != one.tool:
             typer.echo(f"\n{one.tool} after the words")

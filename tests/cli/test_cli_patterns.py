@@ -77,6 +77,21 @@ def test_patterns_are_trained_and_shown(folder: Path, run: Any) -> None:
     assert json.loads(run("patterns", "show", "patterns.json", "--json", "--tool", "none")[1])["flows"] == []
 
 
+def test_what_is_over_after_it_has_succeeded_is_shown(folder: Path, run: Any) -> None:
+    run("patterns", "train", "runs.jsonl", "--policy", "p.yaml", "-o", "patterns.json")
+    # After each of the six calls came one answer, which called nothing.
+    assert "   0.0%      0 of 6  look_up_order\n" in run("patterns", "show", "patterns.json")[1]
+    found = json.loads((folder / "patterns.json").read_text())
+    assert found["tables"]["settled"] == {"look_up_order": [6, 0]}
+    found["tables"]["settled"] = {"look_up_order": [2_000, 1], "other": [2_000, 40]}
+    (folder / "patterns.json").write_text(json.dumps(found))
+    out = run("patterns", "show", "patterns.json")[1]
+    assert "   0.1%      1 of 2000  look_up_order  (over: not looked at any more)\n" in out
+    assert "   2.0%     40 of 2000  other\n" in out
+    rows = json.loads(run("patterns", "show", "patterns.json", "--json", "--tool", "other")[1])["again"]
+    assert rows == [{"tool": "other", "settled": 2_000, "again": 40, "over": False}]
+
+
 def test_the_words_that_announce_a_call_are_shown(folder: Path, run: Any) -> None:
     assert run("patterns", "train", "runs.jsonl", "-o", "patterns.json")[0] == 0
     out = run("patterns", "show", "patterns.json")[1]

@@ -199,13 +199,15 @@ class Tables:
         return frozenset(self.forms).union(name for name, times in self.shown.items() if times >= ENOUGH)
 
     def over(self, dialogue: Dialogue) -> list[str]:
-        """The tools that were called and will hardly ever be again in this conversation, by the rule of
-        succession. Who the user is, say, is found out once.
+        """The tools that have succeeded in this conversation and will hardly ever be called in it again.
+
+        Who the user is, say, is found out once.
         """
-        settled, again = self.settled, self.again
-        return [
-            name for name in dialogue.settled if again.get(name, 0) + 1 < SELDOM * (settled.get(name, 0) + 2)
-        ]
+        return [name for name in dialogue.settled if self.seldom_again(name)]
+
+    def seldom_again(self, tool: str) -> bool:
+        """Whether a call that succeeds is hardly ever followed by another one (by the rule of succession)."""
+        return self.again.get(tool, 0) + 1 < SELDOM * (self.settled.get(tool, 0) + 2)
 
     def forget(self, tool: str) -> None:
         """Drop what is known of a tool's arguments."""
