@@ -42,9 +42,9 @@ def pytest_configure() -> None:
         settings.load_profile("busy")
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """What the gate looks at is imported while everything is traced: the lines that run then count."""
-    if sys.gettrace() is not None:
+    if _of_the_gate(session.config):
         for name in LOOKED_AT:
             for module in pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}."):
                 importlib.import_module(module.name)
@@ -58,9 +58,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     when pytest-cov stops its own, the other one goes on.
     """
     where = item.path.relative_to(Path(__file__).parent).parts[0]
-    tracer, of_threads = sys.gettrace(), threading.gettrace()
-    if tracer is None or where in TRACED or item.path.name in TRACED_FILES:
+    if not _of_the_gate(item.config) or where in TRACED or item.path.name in TRACED_FILES:
         return (yield)
+    tracer, of_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)
     try:
@@ -68,6 +68,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     finally:
         sys.settrace(tracer)
         threading.settrace(of_threads)
+
+
+def _of_the_gate(config: pytest.Config) -> bool:
+    """Whether the tracer is that of coverage (and no debugger's), and looks at some packages alone."""
+    whose = type(sys.gettrace()).__module__.partition(".")[0]
+    sources = config.getoption("cov_source", None) or (True,)  # True: `--cov` alone, for all
+    return whose == "coverage" and True not in sources
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:  # pytest does not export its type
