@@ -27,6 +27,7 @@ from crash_booking_scenario import (
     _processes_before,
     _template,
     empty,
+    recover_all,
     where,
 )
 
@@ -144,7 +145,7 @@ async def _recover(core: ScriptedCore, owner: str, way: str) -> Snapshot:
         for room, identity in REAL:
             await _ask(core, room, identity)
         await core.settle()
-    await core.recover(owner=owner)
+    await recover_all(core, owner)
     before = await core.journal.snapshot()
     again = await core.recover(owner=owner)
     after = await core.journal.snapshot()
