@@ -24,6 +24,7 @@ from specflow.settlement.undo import Persistence
 from specflow.testing.explore import run
 from specflow.testing.guest_world import POLICY, GuestWorld, NoSuchBookingError
 from specflow.testing.scripted_core import ScriptedCore
+from tests.speculation.scenarios import ended_once
 
 
 def book(guest: str, room: str = "12") -> Call:
@@ -54,9 +55,7 @@ async def at_rest(core: ScriptedCore) -> dict[str, EffectRow]:
     await core.settle()
     rows = await rows_of(core)
     assert all(row.stage in RESTING for row in rows.values())
-    launched = [event.speculation_id for event in core.log.of(EventKind.LAUNCHED)]
-    resolved = [event.speculation_id for event in core.log.of(EventKind.RESOLVED)]
-    assert sorted(launched) == sorted(resolved), "every speculation ends exactly once"
+    ended_once(core)
     return rows
 
 

@@ -7,14 +7,13 @@ not ask for it, the guess was wrong: only what has a `ttl` of its own is kept, t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from specflow.clock import LoopClock
 from specflow.effects.call import Call
-from specflow.journal.event import EventKind
 from specflow.journal.memory import MemoryJournal
 from specflow.journal.verify import verify
 from specflow.policy.settings import ToolSettings
@@ -24,6 +23,7 @@ from specflow.testing.foreseeing import Foreseeing, Step, in_order
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
 from specflow.testing.static_judge import StaticJudge
+from tests.speculation.scenarios import ended_once, scenario
 
 LOOK = Call(tool="look", args={"seat": "A1"})
 PEEK = Call(tool="peek", args={"seat": "B2"})
@@ -44,24 +44,11 @@ def core_of(world: LedgerWorld, step: Step, **lasting: float) -> ScriptedCore:
     return ScriptedCore(tools, judge, MemoryJournal(LoopClock()), predictors=[predictor])
 
 
-def scenario(body: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run an async test on the seeded loop, and let no task outlive it."""
-
-    def test() -> None:
-        run(body(), seed=0, leaks="error")
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
-
-
 async def at_rest(core: ScriptedCore) -> None:
     await core.settle()
     await core.coordinator.aclose()
     assert verify(await core.journal.snapshot()) == ()
-    launched = [event.speculation_id for event in core.log.of(EventKind.LAUNCHED)]
-    resolved = [event.speculation_id for event in core.log.of(EventKind.RESOLVED)]
-    assert sorted(launched) == sorted(resolved), "every speculation ends exactly once"
+    ended_once(core)
 
 
 def pending(core: ScriptedCore) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from specflow.settlement.undo import Persistence
 from specflow.testing.explore import explore, run
 from specflow.testing.scripted_core import ScriptedCore
 from specflow.testing.static_judge import Rule, StaticJudge
+from tests.speculation.scenarios import ended_once, scenario
 
 
 class Shelf:
@@ -79,22 +79,9 @@ def put(thing: str, shelf: str = "s") -> Call:
     return Call(tool="put", args={"shelf": shelf, "thing": thing})
 
 
-def scenario(body: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run an async test on the seeded loop, under one schedule."""
-
-    def test() -> None:
-        run(body(), seed=0)
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
-
-
 async def at_rest(core: ScriptedCore) -> None:
     assert verify(await core.journal.snapshot()) == ()
-    launched = [event.speculation_id for event in core.log.of(EventKind.LAUNCHED)]
-    resolved = [event.speculation_id for event in core.log.of(EventKind.RESOLVED)]
-    assert sorted(launched) == sorted(resolved), "every speculation ends exactly once"
+    ended_once(core)
 
 
 @scenario

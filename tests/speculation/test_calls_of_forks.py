@@ -26,6 +26,7 @@ from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
 from specflow.testing.seeded_loop import SeededLoop
 from specflow.testing.static_judge import StaticJudge
+from tests.speculation.scenarios import ended_once, scenario
 
 Body = Callable[["Fork"], Awaitable[None]]
 
@@ -107,20 +108,7 @@ def ends(core: ScriptedCore) -> list[str]:
 async def at_rest(core: ScriptedCore) -> None:
     await core.coordinator.aclose()
     assert verify(await core.journal.snapshot()) == ()
-    launched = [event.speculation_id for event in core.log.of(EventKind.LAUNCHED)]
-    resolved = [event.speculation_id for event in core.log.of(EventKind.RESOLVED)]
-    assert sorted(launched) == sorted(resolved), "every speculation ends exactly once"
-
-
-def scenario(body: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run an async test on the seeded loop, and let no task outlive it."""
-
-    def test() -> None:
-        run(body(), seed=0, leaks="error")
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
+    ended_once(core)
 
 
 async def step(core: ScriptedCore, call: Call, *, thinks: float = 1.0) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,11 +19,12 @@ from specflow.prediction.predictor import HistoryItem, TurnContext
 from specflow.speculation.lookahead import Lookahead
 from specflow.speculation.parts import Mode
 from specflow.speculation.turn import result_item
-from specflow.testing.explore import explore, run
+from specflow.testing.explore import explore
 from specflow.testing.foreseeing import Foreseeing, in_order
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
 from specflow.testing.seeded_loop import SeededLoop
+from tests.speculation.scenarios import ended_once, scenario
 
 SCHEDULES = 2_000 if "SPECFLOW_NIGHTLY" in os.environ else 40 if "CI" in os.environ else 20
 
@@ -41,20 +42,7 @@ async def at_rest(core: ScriptedCore) -> None:
     """What must hold after every run, whatever happened in it."""
     await core.coordinator.aclose()
     assert verify(await core.journal.snapshot()) == ()
-    launched = [event.speculation_id for event in core.log.of(EventKind.LAUNCHED)]
-    resolved = [event.speculation_id for event in core.log.of(EventKind.RESOLVED)]
-    assert sorted(launched) == sorted(resolved), "every speculation ends exactly once"
-
-
-def scenario(body: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run an async test on the seeded loop, and let no task outlive it."""
-
-    def test() -> None:
-        run(body(), seed=0, leaks="error")
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
+    ended_once(core)
 
 
 async def play(core: ScriptedCore, plan: Sequence[Call], *, thinks: float = 1.0) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 import pytest
 
@@ -23,17 +23,7 @@ from specflow.speculation.switched_off import SwitchedOff
 from specflow.testing.explore import explore, run
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
-
-
-def scenario(body: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run an async test on the seeded loop, under one schedule."""
-
-    def test() -> None:
-        run(body(), seed=0)
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
+from tests.speculation.scenarios import ended_once, scenario
 
 
 def two(world: LedgerWorld, **options: object) -> tuple[ScriptedCore, ScriptedCore]:
@@ -55,9 +45,7 @@ async def at_rest(*cores: ScriptedCore) -> None:
     snapshot = await cores[0].journal.snapshot()
     assert verify(snapshot) == ()
     for core in cores:
-        launched = [event.speculation_id for event in core.log.of(EventKind.LAUNCHED)]
-        resolved = [event.speculation_id for event in core.log.of(EventKind.RESOLVED)]
-        assert sorted(launched) == sorted(resolved), "every speculation ends exactly once"
+        ended_once(core)
 
 
 SEAT = Call(tool="book", args={"seat": "A1"})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -27,11 +26,12 @@ from specflow.journal.verify import verify
 from specflow.policy.settings import ToolSettings
 from specflow.policy.verdict import Speculate
 from specflow.speculation.freshness import WriteLog
-from specflow.testing.explore import explore, run
+from specflow.testing.explore import explore
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
 from specflow.testing.seeded_loop import SeededLoop
 from specflow.testing.static_judge import Rule, StaticJudge
+from tests.speculation.scenarios import scenario
 
 SCHEDULES = 20_000 if os.environ.get("SPECFLOW_NIGHTLY") else 300 if os.environ.get("CI") else 100
 SEATS = ("A1", "B2")
@@ -159,15 +159,6 @@ def test_an_answer_is_what_the_resource_held_between_question_and_answer(footpri
 
 
 # ---------------------------------------------------------------------- one by one
-
-
-def scenario(body: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    def test() -> None:
-        run(body(), seed=0)
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
 
 
 def with_settings(judge: StaticJudge, tool: str, **settings: Any) -> StaticJudge:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +18,9 @@ from specflow.prediction.history.patterns import kit_of
 from specflow.prediction.predictor import HistoryItem
 from specflow.speculation import hopes
 from specflow.speculation.parts import Mode
-from specflow.testing.explore import run
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
+from tests.speculation.scenarios import scenario
 
 SPOKEN = (HistoryItem(role="user", text="and now?"),)
 LOOK = Call(tool="look", args={"seat": "A1"})
@@ -46,15 +45,6 @@ async def a_run(core: ScriptedCore, *asked: Call, guess: float | None = None) ->
     for call in asked:
         await core.call(call)
     await core.coordinator.finish(turn.session, "", "run_ended")
-
-
-def scenario(body: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    def test() -> None:
-        run(body(), seed=0)
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
 
 
 def worth(ensemble: Ensemble, core: ScriptedCore) -> tuple[float, float]:

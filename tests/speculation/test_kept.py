@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -34,6 +34,7 @@ from specflow.testing.lossless.draw import draw
 from specflow.testing.lossless.longer import longer
 from specflow.testing.lossless.prove import both, hold
 from specflow.testing.scripted_core import ScriptedCore
+from tests.speculation.scenarios import scenario
 
 EXAMPLES = 20_000 if os.environ.get("SPECFLOW_NIGHTLY") else 300 if os.environ.get("CI") else 60
 USER: contextvars.ContextVar[str] = contextvars.ContextVar("user")
@@ -128,15 +129,6 @@ class Talk:
 
     def saw(self, *kinds: EventKind) -> list[EventKind]:
         return [event.kind for event in self.core.log.events if event.kind in kinds]
-
-
-def scenario(body: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    def test() -> None:
-        run(body(), seed=0)
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
 
 
 # ------------------------------------------------------------------ nothing changes but the time

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -19,6 +18,7 @@ from specflow.speculation.parts import Mode
 from specflow.testing.explore import explore, run
 from specflow.testing.ledger_world import LedgerWorld, SeatTakenError
 from specflow.testing.scripted_core import ScriptedCore
+from tests.speculation.scenarios import ended_once, scenario
 
 SEATS = 2000
 
@@ -33,20 +33,7 @@ async def at_rest(core: ScriptedCore) -> None:
     """What must hold after every run, whatever happened in it."""
     snapshot = await core.journal.snapshot()
     assert verify(snapshot) == ()
-    launched = [event.speculation_id for event in core.log.of(EventKind.LAUNCHED)]
-    resolved = [event.speculation_id for event in core.log.of(EventKind.RESOLVED)]
-    assert sorted(launched) == sorted(resolved), "every speculation ends exactly once"
-
-
-def scenario(body: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run an async test on the seeded loop, under one schedule."""
-
-    def test() -> None:
-        run(body(), seed=0)
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
+    ended_once(core)
 
 
 @scenario

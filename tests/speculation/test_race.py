@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +22,7 @@ from specflow.testing.explore import explore, run
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
 from specflow.testing.static_judge import StaticJudge
+from tests.speculation.scenarios import scenario
 
 EXAMPLES = 5_000 if os.environ.get("SPECFLOW_NIGHTLY") else 400 if os.environ.get("CI") else 120
 SCHEDULES = 2_000 if os.environ.get("SPECFLOW_NIGHTLY") else 200
@@ -158,15 +158,6 @@ def test_whoever_wins_nothing_is_left_running() -> None:
 
 
 # ---------------------------------------------------------------------- one by one
-
-
-def scenario(body: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    def test() -> None:
-        run(body(), seed=0, leaks="error")
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
 
 
 @scenario

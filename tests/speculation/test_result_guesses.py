@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -23,12 +23,13 @@ from specflow.prediction.result_guess import ResultGuess
 from specflow.speculation.lookahead import Lookahead
 from specflow.speculation.odds import Source
 from specflow.speculation.turn import result_item
-from specflow.testing.explore import explore, run
+from specflow.testing.explore import explore
 from specflow.testing.foreseeing import Foreseeing, Guessing, in_order, last_call
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
 from specflow.testing.seeded_loop import SeededLoop
 from specflow.testing.static_judge import StaticJudge
+from tests.speculation.scenarios import ended_once, scenario
 
 SCHEDULES = 2_000 if "SPECFLOW_NIGHTLY" in os.environ else 120 if "CI" in os.environ else 60
 
@@ -50,9 +51,7 @@ async def at_rest(core: ScriptedCore) -> None:
     """What must hold after every run, whatever happened in it."""
     await core.coordinator.aclose()
     assert verify(await core.journal.snapshot()) == ()
-    launched = [event.speculation_id for event in core.log.of(EventKind.LAUNCHED)]
-    resolved = [event.speculation_id for event in core.log.of(EventKind.RESOLVED)]
-    assert sorted(launched) == sorted(resolved), "every speculation ends exactly once"
+    ended_once(core)
     opened = [event.branch_id for event in core.log.of(EventKind.BRANCH_OPENED)]
     decided = [event.branch_id for event in core.log.of(EventKind.BRANCH_DECIDED)]
     assert sorted(decided) == sorted(opened), "every hypothesis is decided exactly once"
@@ -63,17 +62,6 @@ def booked_by(world: LedgerWorld, predictor: str) -> StaticJudge:
     judge = world.judge()
     rules = judge._rules
     return StaticJudge({**rules, "book": replace(rules["book"], predictors=frozenset({predictor}))})
-
-
-def scenario(body: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run an async test on the seeded loop, and let no task outlive it."""
-
-    def test() -> None:
-        run(body(), seed=0, leaks="error")
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
 
 
 async def step(core: ScriptedCore, call: Call, *, thinks: float = 1.0, origin: object = None) -> Any:

@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import gc
 import weakref
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +31,7 @@ from specflow.testing.explore import explore, run
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
 from specflow.testing.static_judge import StaticJudge
+from tests.speculation.scenarios import ended_once, scenario
 
 
 class LateJournal:
@@ -99,18 +99,7 @@ def begin_run(core: ScriptedCore) -> Turn:
 async def at_rest(core: ScriptedCore) -> None:
     snapshot = await core.journal.snapshot()
     assert verify(snapshot) == ()
-    launched = [event.speculation_id for event in core.log.of(EventKind.LAUNCHED)]
-    resolved = [event.speculation_id for event in core.log.of(EventKind.RESOLVED)]
-    assert sorted(launched) == sorted(resolved), "every speculation ends exactly once"
-
-
-def scenario(body: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    def test() -> None:
-        run(body(), seed=0)
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
+    ended_once(core)
 
 
 # ---------------------------------------------------------------------- freshness
@@ -580,21 +569,24 @@ async def test_a_stuck_twin_stands_in_the_way_until_it_is_resolved_and_no_longer
     await core.settle()
 
 
-@scenario
-async def test_a_twin_that_recovery_finds_stuck_stands_in_the_way_too() -> None:
+def test_a_twin_that_recovery_finds_stuck_stands_in_the_way_too() -> None:
     """The process died; the resumed run asks for the very call whose early twin nobody can settle."""
-    world = LedgerWorld(latency={"book": 5.0})
-    judge = world.judge(tolerant=False, verifiable=False)
-    journal = MemoryJournal(LoopClock())
-    dying = core_of(world, journal=journal, judge=judge, owner="dying")
-    turn = dying.begin()
-    book = dying.propose(turn, "book", seat="A1")
-    await asyncio.sleep(1.0)
-    resumed = core_of(world, journal=journal, judge=judge, owner="next", seed=5)
-    with pytest.raises(ConflictError, match="stuck"):
-        await resumed.call(book)
-    assert len(world.log) <= 1, "it is not booked a second time beside it"
-    await resumed.settle()
+
+    async def body() -> None:
+        world = LedgerWorld(latency={"book": 5.0})
+        judge = world.judge(tolerant=False, verifiable=False)
+        journal = MemoryJournal(LoopClock())
+        dying = core_of(world, journal=journal, judge=judge, owner="dying")
+        turn = dying.begin()
+        book = dying.propose(turn, "book", seat="A1")
+        await asyncio.sleep(1.0)
+        resumed = core_of(world, journal=journal, judge=judge, owner="next", seed=5)
+        with pytest.raises(ConflictError, match="stuck"):
+            await resumed.call(book)
+        assert len(world.log) <= 1, "it is not booked a second time beside it"
+        await resumed.settle()
+
+    run(body(), seed=0)  # what the dying one had begun is left, as it would be
 
 
 # ---------------------------------------------------------------------- the door

@@ -6,14 +6,12 @@ import asyncio
 import contextvars
 import gc
 import weakref
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 from specflow.clock import LoopClock
 from specflow.effects.call import Call
 from specflow.effects.tool import CallContext
-from specflow.journal.event import EventKind
 from specflow.journal.memory import MemoryJournal
 from specflow.journal.verify import verify
 from specflow.policy.settings import Budgets, Version
@@ -24,22 +22,13 @@ from specflow.settlement.stored import compile_stored
 from specflow.speculation.branch import Branch
 from specflow.speculation.lookahead import Lookahead
 from specflow.speculation.shelf import MOST_BYTES, Shelf
-from specflow.testing.explore import run
 from specflow.testing.foreseeing import Guessing
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
 from specflow.testing.static_judge import StaticJudge
+from tests.speculation.scenarios import ended_once, scenario
 
 USER: contextvars.ContextVar[str] = contextvars.ContextVar("user", default="")
-
-
-def scenario(body: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    def test() -> None:
-        run(body(), seed=0)
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
 
 
 def look(seat: str) -> Call:
@@ -53,9 +42,7 @@ def book(seat: str) -> Call:
 async def at_rest(core: ScriptedCore) -> None:
     await core.coordinator.aclose()
     assert verify(await core.journal.snapshot()) == ()
-    launched = [event.speculation_id for event in core.log.of(EventKind.LAUNCHED)]
-    resolved = [event.speculation_id for event in core.log.of(EventKind.RESOLVED)]
-    assert sorted(launched) == sorted(resolved), "every speculation ends exactly once"
+    ended_once(core)
 
 
 class SlowJournal(MemoryJournal):

@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import os
 import random
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +22,7 @@ from specflow.testing.explore import explore, run
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
 from specflow.testing.seeded_loop import SeededLoop
+from tests.speculation.scenarios import scenario
 
 SCHEDULES = 10_000 if os.environ.get("SPECFLOW_NIGHTLY") else 200 if os.environ.get("CI") else 60
 USER: contextvars.ContextVar[str] = contextvars.ContextVar("user")
@@ -71,15 +71,6 @@ class Two:
     @property
     def reads(self) -> int:
         return sum(kind == "read" for kind, _, _ in self.world.log)
-
-
-def scenario(body: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    def test() -> None:
-        run(body(), seed=0)
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
 
 
 def test_an_answer_is_what_any_session_left_there() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +22,7 @@ from specflow.testing.explore import run
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
 from specflow.testing.static_judge import StaticJudge
+from tests.speculation.scenarios import scenario
 
 LOOK = Call(tool="look", args={"seat": "A1"})
 
@@ -83,15 +83,6 @@ class Shop:
     def samples(self) -> list[str]:
         kinds = {EventKind.VERIFIED, EventKind.DIVERGED}
         return [event.outcome for event in self.core.log.events if event.kind in kinds]
-
-
-def scenario(body: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    def test() -> None:
-        run(body(), seed=0)
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
 
 
 # ---------------------------------------------------------------------- versions

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from specflow.clock import LoopClock
 from specflow.effects.call import Call
-from specflow.journal.event import EventKind
 from specflow.journal.memory import MemoryJournal
 from specflow.journal.record import BranchRow
 from specflow.journal.verify import verify
@@ -18,12 +17,13 @@ from specflow.lifecycle import BranchState
 from specflow.prediction.predictor import TurnContext
 from specflow.prediction.result_guess import ResultGuess
 from specflow.speculation.lookahead import Lookahead
-from specflow.testing.explore import explore, run
+from specflow.testing.explore import explore
 from specflow.testing.foreseeing import Foreseeing, Guessing, in_order, last_call
 from specflow.testing.ledger_world import LedgerWorld
 from specflow.testing.scripted_core import ScriptedCore
 from specflow.testing.seeded_loop import SeededLoop
 from specflow.testing.static_judge import StaticJudge
+from tests.speculation.scenarios import ended_once, scenario
 
 SCHEDULES = 2_000 if "SPECFLOW_NIGHTLY" in os.environ else 120 if "CI" in os.environ else 60
 
@@ -51,20 +51,7 @@ def core_of(world: LedgerWorld, **options: Any) -> ScriptedCore:
 async def at_rest(core: ScriptedCore) -> None:
     await core.coordinator.aclose()
     assert verify(await core.journal.snapshot()) == ()
-    launched = [event.speculation_id for event in core.log.of(EventKind.LAUNCHED)]
-    resolved = [event.speculation_id for event in core.log.of(EventKind.RESOLVED)]
-    assert sorted(launched) == sorted(resolved), "every speculation ends exactly once"
-
-
-def scenario(body: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run an async test on the seeded loop, and let no task outlive it."""
-
-    def test() -> None:
-        run(body(), seed=0, leaks="error")
-
-    test.__name__ = body.__name__
-    test.__doc__ = body.__doc__
-    return test
+    ended_once(core)
 
 
 async def branches(core: ScriptedCore) -> dict[str, BranchRow]:

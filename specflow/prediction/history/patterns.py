@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -103,7 +103,7 @@ class Patterns:
         considered: Considered,
         tool: str,
         args: Args | None,
-        more: Iterable[tuple[str, Args]] = (),
+        more: Sequence[tuple[str, Args]] = (),
     ) -> Taught:
         """The model did this, in the situation that was considered and has not changed since; its message
         asked for `more` besides. Returns what is left to be weighed: that takes longer, and the conversation
@@ -111,7 +111,6 @@ class Patterns:
         """
         found, compiled = considered.options, considered.compiled
         begins = right = found.place_of(tool, args)
-        more = list(more)
         further = frozenset(found.place_of(*one) for one in more)
         if tool in found.cut and (right < 0 or found.args[right] is None):
             # Not all of its calls were looked at: now they are.
