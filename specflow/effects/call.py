@@ -7,13 +7,17 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
 from specflow.errors import AuthorError
 
-# Made once: `json.dumps` makes one for every call of it.
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+_AS_IT_IS = frozenset((str, int, bool, type(None)))
+_FIRST = itemgetter(0)
+
+# Made once: `json.dumps` makes one for every call of it. Keys come in order.
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 class NotJsonError(AuthorError):
@@ -31,29 +35,53 @@ def canonical_json(value: object) -> str:
         NotJsonError: for anything that is not plain JSON (NaN, infinities, bytes, objects, cycles,
             lone surrogates, keys that are not strings, nesting beyond what the interpreter bears).
     """
+    return _copied(value)[1]
+
+
+def _copied(value: object) -> tuple[Any, str]:
+    """The data as `_plain` copies it, and its text."""
     try:
-        text = _encode(_plain(value))
+        plain = _plain(value)
+        text = _encode(plain)
         text.encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise NotJsonError(f"not plain JSON: {error}") from error
-    return text
+    return plain, text
 
 
 def _plain(value: object) -> object:
-    if value is None or isinstance(value, bool | str | int):
+    """A copy that nobody else has, of exactly JSON's types, with the keys of objects in order."""
+    if type(value) in _AS_IT_IS:
         return value
+    if isinstance(value, Mapping):
+        items = [(_key(name), _plain(item)) for name, item in value.items()]
+        items.sort(key=_FIRST)
+        return dict(items)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return _scalar(value)
+
+
+def _scalar(value: object) -> object:
     if isinstance(value, float):
         # Beyond 2**53 the float is not the integer its digits would claim.
         if math.isfinite(value) and value.is_integer() and abs(value) < 2**53:
             return int(value)
-        return value
-    if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):
-            raise TypeError("object keys must be strings")
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return float.__pos__(value)
+    # What is derived from texts and integers may say anything of itself: by these it is what it is.
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _key(name: object) -> str:
+    if type(name) is str:
+        return name
+    if isinstance(name, str):
+        return str.__str__(name)
+    raise TypeError("object keys must be strings")
 
 
 def digest(*parts: str) -> str:
@@ -80,10 +108,10 @@ class Call:
     args: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # A private copy through JSON: later changes of the caller's objects cannot reach it.
-        text = canonical_json(self.args)
+        # A private copy: later changes of the caller's objects cannot reach it.
+        copied, text = _copied(self.args)
         object.__setattr__(self, "_text", text)
-        object.__setattr__(self, "args", MappingProxyType(json.loads(text)))
+        object.__setattr__(self, "args", MappingProxyType(copied))
 
     @property
     def args_json(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from enum import IntEnum
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -59,6 +61,65 @@ def test_a_call_survives_what_is_done_to_the_arguments_later(args: dict[str, Any
     assert call.fingerprint == before
     assert "more" not in call.args
     assert "even more" not in call.args
+
+
+class Word(str):
+    """A text that says something else of itself than it holds."""
+
+    def __str__(self) -> str:
+        return "another"
+
+    __repr__ = __str__
+
+
+class Size(IntEnum):
+    """A number with a name."""
+
+    SMALL = 1
+
+
+def derived(value: Any) -> Any:
+    """The same data, of derived types where there are any."""
+    if isinstance(value, dict):
+        return MappingProxyType({Word(key): derived(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return tuple(map(derived, value))
+    if isinstance(value, str):
+        return Word(value)
+    return Size.SMALL if type(value) is int and value == 1 else value
+
+
+def exact(value: Any) -> bool:
+    """Whether that is plain data: nothing of it is of a derived type, and keys are in order."""
+    if type(value) is dict:
+        return (
+            list(value) == sorted(value)
+            and all(type(key) is str for key in value)
+            and exact([*value.values()])
+        )
+    if type(value) is list:
+        return all(map(exact, value))
+    return type(value) in {str, int, float, bool, type(None)}
+
+
+@given(objects, st.booleans())
+def test_the_arguments_of_a_call_are_what_its_text_says(args: dict[str, Any], derive: bool) -> None:
+    call = Call(tool="t", args=derived(args) if derive else args)
+    said = json.loads(call.args_json)
+    assert repr(dict(call.args)) == repr(said)
+    assert exact(dict(call.args))
+    written = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert call.args_json == written == canonical_json(args)
+
+
+@given(st.lists(json_values, max_size=3))
+def test_nothing_that_nests_is_shared_with_the_caller(items: list[Any]) -> None:
+    inner: dict[str, Any] = {"items": items}
+    call = Call(tool="t", args={"items": items, "more": inner})
+    before = call.args_json
+    items.append("later")
+    inner["later"] = 1
+    assert canonical_json(call.args) == before
 
 
 def test_numbers_are_compared_as_json_has_them() -> None:
