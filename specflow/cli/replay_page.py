@@ -163,6 +163,8 @@ def _block(name: str, row: Row) -> Iterator[str]:
         f"          in chains {_of(row, 'chained_oracle')}; regret: "
         f"{row['regret_withheld_seconds']:.1f} s not started, {row['regret_late_seconds']:.1f} s late"
     )
+    if row["run_oracle_seconds"] != row["chained_oracle_seconds"]:
+        yield f"          had no read outlived its run, in chains {_of(row, 'run_oracle')}"
     yield (
         f"  calls   {ends['hit']} hit, {ends['late']} late, {ends['miss']} miss, {ends['stale']} stale, "
         f"{row['held']} held, {row['refused']} refused, {row['conflicts']} in conflict"

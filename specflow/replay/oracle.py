@@ -67,12 +67,15 @@ class _When:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """The oracle of one policy for one run, whose user takes so many seconds to answer."""
+    """The oracle of one policy for one run, whose user takes so many seconds to answer; with `outlives` false
+    had every read ended when the user speaks, at the latest.
+    """
 
     registry: ToolRegistry
     judge: Judge
     latency: Latency
     user_takes: float = 0.0
+    outlives: bool = True
 
     def steps(
         self, steps: Sequence[Step], guessed: Guessed | None = None, *, chained: bool = False
@@ -126,8 +129,8 @@ class Bound:
         """The first step in which the call's early twin can have been started; None: in none."""
         ttl, first = self._ttl(call), when.alone
         if ttl is not None:
-            session = self.judge.settings(self.registry.require(call.tool)).scope == "session"
-            first = min(first, when.spoken) if session else 0
+            wide = self.judge.settings(self.registry.require(call.tool)).outlives_run
+            first = 0 if wide and self.outlives else min(first, when.spoken)
         if guessed is None:
             return first
         asked = when.soonest[when.place] + step.seconds

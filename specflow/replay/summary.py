@@ -57,6 +57,7 @@ AMOUNTS = (
     "wasted_usd",
     "oracle_seconds",
     "chained_oracle_seconds",
+    "run_oracle_seconds",
     "regret_seconds",
     "regret_withheld_seconds",
     "regret_late_seconds",
@@ -79,12 +80,13 @@ class Summary:
     `user_seconds` are those that users took to answer, which are in no other figure; None: nobody has said.
 
     `oracle_seconds` is what right guesses made at once would have saved one step ahead, under the same
-    policy without its budgets, `chained_oracle_seconds` the same several steps ahead. `regret_seconds` is
-    what the predictors' own right guesses would have saved if made at once, minus what they saved: lost to
-    guesses that were not started (`regret_withheld_seconds`), and to what was started late, or for nothing
-    (`regret_late_seconds`). `calls_usd` is the price of the real calls, which are made with and
-    without speculation; `saved_usd` what the saved seconds are worth (`usd_per_second` of the policy);
-    `wasted_usd` the price of the wasted calls, and of undoing them.
+    policy without its budgets, `chained_oracle_seconds` the same several steps ahead, and
+    `run_oracle_seconds` that had no read outlived its run: where reads do, more may be saved.
+    `regret_seconds` is what the predictors' own right guesses would have saved if made at once, minus what
+    they saved: lost to guesses that were not started (`regret_withheld_seconds`), and to what was started
+    late, or for nothing (`regret_late_seconds`). `calls_usd` is the price of the real calls, which are made
+    with and without speculation; `saved_usd` what the saved seconds are worth (`usd_per_second` of the
+    policy); `wasted_usd` the price of the wasted calls, and of undoing them.
     """
 
     runs: int = 0
@@ -105,6 +107,7 @@ class Summary:
     wasted_usd: float = 0.0
     oracle_seconds: float = 0.0
     chained_oracle_seconds: float = 0.0
+    run_oracle_seconds: float = 0.0
     regret_seconds: float = 0.0
     regret_withheld_seconds: float = 0.0
     regret_late_seconds: float = 0.0
@@ -233,6 +236,7 @@ def replay_run(
     one.saved_usd = one.saved_seconds * judge.budgets.usd_per_second
     one.oracle_seconds = sequential.seconds - least.oracle
     one.chained_oracle_seconds = sequential.seconds - least.chained
+    one.run_oracle_seconds = sequential.seconds - least.within
     one.regret_seconds = speculative.seconds - least.own
     one.regret_withheld_seconds = least.started - least.own
     one.regret_late_seconds = speculative.seconds - least.started

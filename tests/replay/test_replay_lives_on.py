@@ -43,12 +43,14 @@ def replayed(kit: Any, run: Any, guesses: Any, takes: str = "5s", **options: Any
     )
 
 
-def bounded(kit: Any, run: Any, takes: str, *, policy: str, user_takes: float) -> tuple[float, ...]:
+def bounded(
+    kit: Any, run: Any, takes: str, *, policy: str, user_takes: float, chained: bool = False
+) -> tuple[float, ...]:
     steps = tuple(steps_of(run))
     registry = tools_of(run, Tools(steps, latency(takes)))
     judge = loads(policy, tools=registry)
     bound = Bound(registry=registry, judge=judge, latency=latency(takes), user_takes=user_takes)
-    return bound.steps(steps)
+    return bound.steps(steps, chained=chained)
 
 
 def test_a_guess_of_one_step_ago_is_as_early_as_that_step(kit: Any) -> None:
@@ -91,6 +93,9 @@ def test_what_lives_as_long_as_the_run_dies_when_the_user_speaks(kit: Any) -> No
     assert kept.saved_seconds == pytest.approx(5.0)
     assert kept.oracle_seconds == pytest.approx(5.0)
     assert kept.regret_seconds == pytest.approx(0.0)
+    # What could be saved had the read not outlived the run is another figure, which may be less.
+    assert kept.run_oracle_seconds == pytest.approx(1.0)
+    assert (one.run_oracle_seconds, one.chained_oracle_seconds) == (pytest.approx(1.0),) * 2
 
 
 def test_who_adopts_an_early_call_gives_it_time_anew(kit: Any) -> None:
@@ -170,5 +175,8 @@ def test_no_run_is_further_than_its_bound_at_any_time(
         assert one.saved_seconds <= one.oracle_seconds + EPSILON
     assert one.saved_seconds <= one.chained_oracle_seconds + EPSILON
     assert one.oracle_seconds <= one.chained_oracle_seconds + EPSILON
+    within = bounded(kit, run, takes, policy=kit.policy, user_takes=user_takes, chained=True)
+    assert one.run_oracle_seconds == pytest.approx(one.sequential_seconds - sum(within))
+    assert one.run_oracle_seconds <= one.chained_oracle_seconds + EPSILON
     assert one.regret_withheld_seconds >= -EPSILON
     assert one.regret_late_seconds >= -EPSILON
