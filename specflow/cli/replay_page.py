@@ -165,6 +165,7 @@ def _block(name: str, row: Row) -> Iterator[str]:
     )
     if row["run_oracle_seconds"] != row["chained_oracle_seconds"]:
         yield f"          had no read outlived its run, in chains {_of(row, 'run_oracle')}"
+    yield f"          by whoever guesses no results, in chains {_of(row, 'known_oracle')}"
     yield (
         f"  calls   {ends['hit']} hit, {ends['late']} late, {ends['miss']} miss, {ends['stale']} stale, "
         f"{row['held']} held, {row['refused']} refused, {row['conflicts']} in conflict"

@@ -8,6 +8,9 @@ guesses) is left out, so that no run under this policy can be faster.
 Several steps ahead, a call may start when the first step since somebody has spoken begins: the bound of
 chains, of guessed results, and of forks is the critical path with every guess right.
 
+Who guesses no results makes no call before its values have been said, or a tool has answered them: that bound
+(`known`) says how much of the other is within the reach of whoever knows the conversation alone.
+
 With a `cache.ttl` a read may have been started in an earlier step, at most so many seconds before it is
 adopted: of scope `session` since the user has last spoken, of a wider one in the whole run.
 
@@ -27,8 +30,10 @@ from specflow.effects.kind import EffectClass
 from specflow.effects.registry import ToolRegistry
 from specflow.policy.settings import EARLY_TIMEOUT, Judge, ToolSettings
 from specflow.policy.verdict import Speculate, Verdict
+from specflow.replay.known import Known
 from specflow.replay.latency import Latency
 from specflow.replay.recorded_times import of_unlisted
+from specflow.replay.sources import Sources
 from specflow.replay.steps import Step
 from specflow.replay.user_time import begins_run, pauses
 from specflow.speculation.match import match_key
@@ -55,11 +60,13 @@ class _When:
 
     `begins` are the seconds at which it and the steps before it begin. `soonest` and `over` are when they
     begin and end in the fastest run that anybody can think of: so little time has passed between two steps.
+    `known` says when values are, where they are not known from the beginning.
     """
 
     place: int = 0
     alone: int = 0
     spoken: int = 0
+    known: Known | None = None
     begins: list[float] = field(default_factory=list)
     soonest: list[float] = field(default_factory=list)
     over: list[float] = field(default_factory=list)
@@ -78,16 +85,21 @@ class Bound:
     outlives: bool = True
 
     def steps(
-        self, steps: Sequence[Step], guessed: Guessed | None = None, *, chained: bool = False
+        self,
+        steps: Sequence[Step],
+        guessed: Guessed | None = None,
+        *,
+        chained: bool = False,
+        sources: Sources | None = None,
     ) -> tuple[float, ...]:
         """Seconds that each step takes where every step ends as early as it can, with every allowed call
-        guessed at once; `chained`: several steps ahead.
+        guessed at once; `chained`: several steps ahead; with `sources` no earlier than its values are known.
 
         With `guessed` only what was proposed starts early: at the beginning of the first step in which it
         was, or of the first from which it can still be good where it is called.
         """
         took: list[float] = []
-        when = _When()
+        when = _When(known=None if sources is None else Known(sources, self._quickest))
         for place, (step, pause) in enumerate(zip(steps, pauses(steps, self.user_takes), strict=True)):
             when.place = place
             when.begins.append(when.begins[-1] + took[-1] + pause if took else 0.0)
@@ -96,7 +108,12 @@ class Bound:
                 when.spoken = place
             if not chained or breaks(steps, place):
                 when.alone = place
-            took.append(max([step.seconds, *self._ends(step, when, guessed)]))
+            if when.known is not None:
+                when.known.begin(step, when.begins)
+            ends = list(self._ends(step, when, guessed))
+            took.append(max([step.seconds, *ends]))
+            if when.known is not None:
+                when.known.answer(step, ends)
             when.over.append(when.soonest[-1] + self._least(step, place))
         return tuple(took)
 
@@ -152,13 +169,29 @@ class Bound:
         if settings.match.mode != "exact" and not self._verdict(call).effect.writes:
             # Another spelling of the call may be adopted, with a time of its own.
             return 0.0
-        # What was started in an earlier step may have been as quick as the same call was there.
-        seconds = min(self.latency(call, place) for place in range(first, when.place + 1))
+        seconds = self._least_of(call, first, when.place)
         ttl, patience = self._ttl(call), settings.timeout or EARLY_TIMEOUT
         # When the real run adopts it, it must be young enough; and if it takes longer than its patience,
         # which is renewed then, it must not have been given up before.
         age = min(inf if ttl is None else ttl, patience if seconds > patience else inf)
-        return max(when.begins[first] - when.begins[when.place], step.seconds - age) + seconds
+        begun = when.begins[first]
+        if when.known is not None:
+            begun = max(begun, when.known.since(call, len(step.history), first))
+        return max(begun - when.begins[when.place], step.seconds - age) + seconds
+
+    def _least_of(self, call: Call, first: int, last: int) -> float:
+        """Seconds that a call takes at least that is begun in one of these steps: what was started in an
+        earlier one may have been as quick as the same call was there.
+        """
+        return min(self.latency(call, place) for place in range(first, last + 1))
+
+    def _quickest(self, call: Call, first: int, last: int) -> float | None:
+        """The same of the early twin of a call; None: it has none."""
+        if not self._may_be_early(call):
+            return None
+        settings = self.judge.settings(self.registry.require(call.tool))
+        exact = settings.match.mode == "exact" or self._verdict(call).effect.writes
+        return self._least_of(call, first, last) if exact and first <= last else 0.0
 
     def _may_be_early(self, call: Call) -> bool:
         """Whether an early call may answer it at all."""

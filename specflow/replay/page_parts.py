@@ -23,7 +23,8 @@ def saved(found: Found) -> Iterator[str]:
         "made at once, would have saved one step ahead under the same policy. The regret is what the set's "
         "own right guesses could have saved, minus what they saved: lost to guesses that were not started "
         "(withheld), or were started late. The chained oracle looks several steps ahead, until somebody "
-        "speaks, or as far as reads may outlive their run; the run oracle is the same had none done so."
+        "speaks, or as far as reads may outlive their run; the run oracle is the same had none done so, and "
+        "the known oracle that of whoever guesses no results: calls begin when their values are known."
     )
     yield head("Saved time, by predictor", about)
     names = [
@@ -48,6 +49,7 @@ def saved(found: Found) -> Iterator[str]:
         "oracle_seconds": 1,
         "chained_oracle_seconds": 1,
         "run_oracle_seconds": 1,
+        "known_oracle_seconds": 1,
         "regret_seconds": 1,
         "regret_withheld_seconds": 1,
         "regret_late_seconds": 1,

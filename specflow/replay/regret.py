@@ -10,20 +10,22 @@ from dataclasses import dataclass, replace
 from specflow.journal.event import EventKind
 from specflow.replay.oracle import SLACK, Bound, Guessed, Said
 from specflow.replay.simulate import Played
+from specflow.replay.sources import Sources
 from specflow.replay.steps import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortest:
     """Seconds that a run takes at least: with every allowed call guessed right one step ahead (`oracle`) and
-    several steps ahead (`chained`), and the latter had no read outlived its run (`within`); with the run's
-    own right guesses, all of them (`own`) and those of them that were started (`started`), each as early as
-    it could be made.
+    several steps ahead (`chained`), and the latter had no read outlived its run (`within`) or by whoever
+    guesses no results (`known`); with the run's own right guesses, all of them (`own`) and those of them that
+    were started (`started`), each as early as it could be made.
     """
 
     oracle: float
     chained: float
     within: float
+    known: float
     own: float
     started: float
 
@@ -39,6 +41,7 @@ def shortest(bound: Bound, steps: Sequence[Step], played: Played) -> Shortest:
         oracle=sum(bound.steps(steps)),
         chained=sum(bound.steps(steps, chained=True)),
         within=sum(replace(bound, outlives=False).steps(steps, chained=True)),
+        known=sum(bound.steps(steps, chained=True, sources=Sources(steps, bound.registry))),
         # What waited for room is started later than it was proposed.
         own=least(EventKind.PROPOSED, EventKind.LAUNCHED),
         started=least(EventKind.LAUNCHED),

@@ -17,6 +17,7 @@ OF: dict[str, tuple[str, tuple[str, ...]]] = {
     "saved_of_oracle": ("saved_seconds", ("oracle_seconds",)),
     "saved_of_chained_oracle": ("saved_seconds", ("chained_oracle_seconds",)),
     "saved_of_run_oracle": ("saved_seconds", ("run_oracle_seconds",)),
+    "saved_of_known_oracle": ("saved_seconds", ("known_oracle_seconds",)),
     "wasted_of_launched": ("wasted_calls", ("launched",)),
 }
 """A part, and what it is a share of: the sum of these."""
@@ -27,13 +28,15 @@ SAID = {
     "saved_of_oracle": "of the oracle, one step ahead",
     "saved_of_chained_oracle": "of the oracle, several steps ahead",
     "saved_of_run_oracle": "of the same, had no read outlived its run",
+    "saved_of_known_oracle": "of the same, by whoever guesses no results",
 }
 """What was saved is so much of it, in words."""
 
 
 def shares(spread: Spread) -> dict[str, Any]:
     """By name a `value`, and its 95 % `interval` over tasks; None if nothing was. None is above 1 but
-    `saved_of_run_oracle`, where reads outlive their run.
+    `saved_of_run_oracle`, where reads outlive their run, and `saved_of_known_oracle`, where somebody has
+    guessed what a tool would answer.
     """
     rows = [(share.task, share.amounts) for share in spread.shares]
     sums = [sum(column) for column in zip(*(amounts for _, amounts in rows), strict=True)]

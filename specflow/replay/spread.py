@@ -17,13 +17,8 @@ from specflow.replay.percentiles import RANKS, percentiles
 from specflow.speculation.misfire import Misfire
 
 PARTS = (
-    *(
-        "sequential_seconds",
-        "saved_seconds",
-        "oracle_seconds",
-        "chained_oracle_seconds",
-        "run_oracle_seconds",
-    ),
+    *("sequential_seconds", "saved_seconds", "oracle_seconds", "chained_oracle_seconds"),
+    *("run_oracle_seconds", "known_oracle_seconds"),
     *("regret_seconds", "regret_withheld_seconds", "regret_late_seconds", "wasted_seconds"),
     *("launched", "wasted_calls", "wasted_usd"),
 )

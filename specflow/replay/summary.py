@@ -58,6 +58,7 @@ AMOUNTS = (
     "oracle_seconds",
     "chained_oracle_seconds",
     "run_oracle_seconds",
+    "known_oracle_seconds",
     "regret_seconds",
     "regret_withheld_seconds",
     "regret_late_seconds",
@@ -82,6 +83,7 @@ class Summary:
     `oracle_seconds` is what right guesses made at once would have saved one step ahead, under the same
     policy without its budgets, `chained_oracle_seconds` the same several steps ahead, and
     `run_oracle_seconds` that had no read outlived its run: where reads do, more may be saved.
+    `known_oracle_seconds` is the same by whoever guesses no results: calls begin when their values are known.
     `regret_seconds` is what the predictors' own right guesses would have saved if made at once, minus what
     they saved: lost to guesses that were not started (`regret_withheld_seconds`), and to what was started
     late, or for nothing (`regret_late_seconds`). `calls_usd` is the price of the real calls, which are made
@@ -108,6 +110,7 @@ class Summary:
     oracle_seconds: float = 0.0
     chained_oracle_seconds: float = 0.0
     run_oracle_seconds: float = 0.0
+    known_oracle_seconds: float = 0.0
     regret_seconds: float = 0.0
     regret_withheld_seconds: float = 0.0
     regret_late_seconds: float = 0.0
@@ -237,6 +240,7 @@ def replay_run(
     one.oracle_seconds = sequential.seconds - least.oracle
     one.chained_oracle_seconds = sequential.seconds - least.chained
     one.run_oracle_seconds = sequential.seconds - least.within
+    one.known_oracle_seconds = sequential.seconds - least.known
     one.regret_seconds = speculative.seconds - least.own
     one.regret_withheld_seconds = least.started - least.own
     one.regret_late_seconds = speculative.seconds - least.started

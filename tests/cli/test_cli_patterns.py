@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,43 @@ def test_what_the_sniffers_word_is_worth_is_learned_as_well(folder: Path, run: A
     assert run("patterns", "train", "runs.jsonl", "-o", "patterns.json")[0] == 0
     stages = json.loads((folder / "patterns.json").read_text())["stages"]
     assert {"history", "sniffer"} <= {key[1] for key, _ in stages}
+
+
+def journey(task: int) -> str:
+    """A conversation in which two arguments stand together in six records alike."""
+    ends = {"origin": f"town-{task}", "target": f"city-{task}"}
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in ends}}
+    calls = [
+        ("list_journeys", {}, dict.fromkeys(("air", "rail", "road", "sea", "walk", "cycle"), ends)),
+        ("find_journey", ends, {"found": "no"}),
+    ]
+    turns: list[dict[str, Any]] = [{"role": "user", "content": "Where to?"}]
+    turns += [
+        {
+            "role": "assistant",
+            "gen_s": 1.0,
+            "tool_calls": [{"id": "c", "name": name, "args": args}],
+            "tool_results": [{"id": "c", "content": json.dumps(result)}],
+        }
+        for name, args, result in calls
+    ]
+    tools = [{"name": name, "description": name, "parameters": schema} for name, _, _ in calls]
+    return json.dumps({"model": "m", "task_id": task, "tools": tools, "turns": turns}) + "\n"
+
+
+def test_the_same_runs_teach_the_same_in_every_process(tmp_path: Path) -> None:
+    (tmp_path / "runs.jsonl").write_text("".join(map(journey, range(4))))
+    said = set()
+    for seed in range(4):
+        words = [sys.executable, "-c", "from specflow.cli import main; main()"]
+        words += ["patterns", "train", "runs.jsonl", "-o", "patterns.json"]
+        env = os.environ | {"PYTHONHASHSEED": str(seed)}
+        subprocess.run(words, cwd=tmp_path, env=env, check=True, capture_output=True)
+        found = json.loads((tmp_path / "patterns.json").read_text())
+        assert len(found["tables"]["joins"]["find_journey"]) == 6
+        del found["salt"]  # which is meant to be another one in each
+        said.add(json.dumps(found))
+    assert len(said) == 1
 
 
 def test_without_a_policy_names_say_what_reads(folder: Path, run: Any) -> None:

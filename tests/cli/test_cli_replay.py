@@ -116,6 +116,7 @@ def test_shares_are_of_the_sums_beside_them(folder: Path, monkeypatch: Any, caps
             "saved_of_oracle": row["oracle_seconds"],
             "saved_of_chained_oracle": row["chained_oracle_seconds"],
             "saved_of_run_oracle": row["run_oracle_seconds"],
+            "saved_of_known_oracle": row["known_oracle_seconds"],
         }
         for name, whole in wholes.items():
             value = shares[name]["value"]

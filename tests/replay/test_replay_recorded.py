@@ -41,6 +41,9 @@ def test_recorded_runs_keep_to_their_bounds(domain: str) -> None:
             latency=latency("5s"),
         )
         assert one.saved_seconds <= one.oracle_seconds + 1e-6
+        # Neither the reader nor the sniffer guesses what a tool will answer.
+        assert one.saved_seconds <= one.known_oracle_seconds + 1e-6
+        assert one.known_oracle_seconds <= one.chained_oracle_seconds + 1e-6
         assert one.regret_seconds >= -1e-6
         # On virtual time an early read costs only where it was waited for and then found stale.
         assert one.saved_seconds >= -5.0 * one.outcomes["stale"] - 1e-6

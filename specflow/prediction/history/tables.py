@@ -237,7 +237,12 @@ class Tables:
             if kept:
                 hits.setdefault(tool, {})[parameter] = kept
         joins = {
-            tool: [[join, count] for join, count in counts.most_common() if all(p in paths for _, p in join)]
+            tool: [
+                [join, count]
+                # As often, in the order of their names: which came up first may depend on the process.
+                for join, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+                if paths.issuperset(path for _, path in join)
+            ]
             for tool, counts in self.joins.items()
         }
         return {
