@@ -43,10 +43,14 @@ SLACK = 1e-6
 
 
 class Said(NamedTuple):
-    """During which step a call was proposed; `after`: or after it, while the user took his time."""
+    """During which step a call was proposed; `after`: or after it, while the user took his time. So many
+    `seconds` of the step had passed; below zero: so many were left until the next one began. None: the step
+    alone counts, from its beginning.
+    """
 
     place: int
     after: bool = False
+    seconds: float | None = None
 
 
 Guessed = Mapping[str, Sequence[Said]]
@@ -96,7 +100,8 @@ class Bound:
         guessed at once; `chained`: several steps ahead; with `sources` no earlier than its values are known.
 
         With `guessed` only what was proposed starts early: at the beginning of the first step in which it
-        was, or of the first from which it can still be good where it is called.
+        was, or when it was said in that step, where that is given; or in the first from which it can still be
+        good where it is called.
         """
         took: list[float] = []
         when = _When(known=None if sources is None else Known(sources, self._quickest))
@@ -132,9 +137,8 @@ class Bound:
             # lives on may answer several.
             if self._may_be_early(call) and (call.fingerprint not in taken or self._ttl(call) is not None):
                 taken.add(call.fingerprint)
-                first = self._first(call, step, when, guessed)
-                if first is not None:
-                    best = min(best, max(step.seconds, self._early(call, step, when, first)))
+                for first, begun in self._begun(call, step, when, guessed):
+                    best = min(best, max(step.seconds, self._early(call, step, when, first, begun)))
             yield best
 
     def _least(self, step: Step, place: int) -> float:
@@ -142,28 +146,37 @@ class Bound:
         real = (self._alone(call, place) for call in step.calls if not self._may_be_early(call))
         return step.seconds + max(real, default=0.0)
 
-    def _first(self, call: Call, step: Step, when: _When, guessed: Guessed | None) -> int | None:
-        """The first step in which the call's early twin can have been started; None: in none."""
+    def _begun(
+        self, call: Call, step: Step, when: _When, guessed: Guessed | None
+    ) -> Iterator[tuple[int, float]]:
+        """The steps in which the call's early twin can have been started, and when: of those in which it is
+        started when they begin the first alone.
+        """
         ttl, first = self._ttl(call), when.alone
         if ttl is not None:
             wide = self.judge.settings(self.registry.require(call.tool)).outlives_run
             first = 0 if wide and self.outlives else min(first, when.spoken)
         if guessed is None:
-            return first
+            yield first, when.begins[first]
+            return
         asked = when.soonest[when.place] + step.seconds
-        for place, after in guessed.get(self.key(call), ()):
-            if place == when.place:
-                return place
-            if first <= place < when.place:
+        for place, after, seconds in guessed.get(self.key(call), ()):
+            if place != when.place:
+                if not first <= place < when.place:
+                    continue
                 # Proposed in its last moment, it is good for longest.
                 last = when.soonest[place + 1] if after else when.over[place]
-                if ttl is None or asked - last <= ttl + SLACK:
-                    return place
-        return None
+                if ttl is not None and asked - last > ttl + SLACK:
+                    continue
+            if seconds is None:
+                yield place, when.begins[place]
+                return
+            if place != when.place or not after:
+                yield place, when.begins[place + (seconds < 0)] + seconds
 
-    def _early(self, call: Call, step: Step, when: _When, first: int) -> float:
-        """Seconds after the step's beginning at which the call's early twin ends at best, if it was started
-        in step `first` or later.
+    def _early(self, call: Call, step: Step, when: _When, first: int, begun: float) -> float:
+        """Seconds after the step's beginning at which the call's early twin ends at best, if it was `begun`
+        then, in step `first`, or later.
         """
         settings = self.judge.settings(self.registry.require(call.tool))
         if settings.match.mode != "exact" and not self._verdict(call).effect.writes:
@@ -174,7 +187,6 @@ class Bound:
         # When the real run adopts it, it must be young enough; and if it takes longer than its patience,
         # which is renewed then, it must not have been given up before.
         age = min(inf if ttl is None else ttl, patience if seconds > patience else inf)
-        begun = when.begins[first]
         if when.known is not None:
             begun = max(begun, when.known.since(call, len(step.history), first))
         return max(begun - when.begins[when.place], step.seconds - age) + seconds

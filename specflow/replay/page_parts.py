@@ -53,6 +53,7 @@ def saved(found: Found) -> Iterator[str]:
         "regret_seconds": 1,
         "regret_withheld_seconds": 1,
         "regret_late_seconds": 1,
+        "regret_begun_late_seconds": 1,
         "wasted_seconds": 1,
         "launched": 0,
         "wasted_calls": 0,

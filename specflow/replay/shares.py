@@ -12,6 +12,7 @@ from specflow.replay.spread import PARTS, Spread
 _AT = {part: at for at, part in enumerate(PARTS)}
 
 OF: dict[str, tuple[str, tuple[str, ...]]] = {
+    "saved_of_said": ("saved_seconds", ("saved_seconds", "regret_begun_late_seconds")),
     "saved_of_started": ("saved_seconds", ("saved_seconds", "regret_late_seconds")),
     "saved_of_right": ("saved_seconds", ("saved_seconds", "regret_seconds")),
     "saved_of_oracle": ("saved_seconds", ("oracle_seconds",)),
@@ -23,7 +24,8 @@ OF: dict[str, tuple[str, tuple[str, ...]]] = {
 """A part, and what it is a share of: the sum of these."""
 
 SAID = {
-    "saved_of_started": "of what the guesses that were started could save",
+    "saved_of_said": "of what the guesses that were started could save since they were made",
+    "saved_of_started": "of what the guesses that were started could save, made at once",
     "saved_of_right": "of what all right guesses could save",
     "saved_of_oracle": "of the oracle, one step ahead",
     "saved_of_chained_oracle": "of the oracle, several steps ahead",

@@ -19,7 +19,8 @@ from specflow.speculation.misfire import Misfire
 PARTS = (
     *("sequential_seconds", "saved_seconds", "oracle_seconds", "chained_oracle_seconds"),
     *("run_oracle_seconds", "known_oracle_seconds"),
-    *("regret_seconds", "regret_withheld_seconds", "regret_late_seconds", "wasted_seconds"),
+    *("regret_seconds", "regret_withheld_seconds", "regret_late_seconds", "regret_begun_late_seconds"),
+    "wasted_seconds",
     *("launched", "wasted_calls", "wasted_usd"),
 )
 KINDS = tuple(str(kind) for kind in Misfire)

@@ -62,6 +62,7 @@ AMOUNTS = (
     "regret_seconds",
     "regret_withheld_seconds",
     "regret_late_seconds",
+    "regret_begun_late_seconds",
 )
 MONEY = ("calls_usd", "saved_usd")
 OUTCOMES = ("hit", "late", "miss", "stale", "cancelled", "compensated", "stuck")
@@ -86,9 +87,10 @@ class Summary:
     `known_oracle_seconds` is the same by whoever guesses no results: calls begin when their values are known.
     `regret_seconds` is what the predictors' own right guesses would have saved if made at once, minus what
     they saved: lost to guesses that were not started (`regret_withheld_seconds`), and to what was started
-    late, or for nothing (`regret_late_seconds`). `calls_usd` is the price of the real calls, which are made
-    with and without speculation; `saved_usd` what the saved seconds are worth (`usd_per_second` of the
-    policy); `wasted_usd` the price of the wasted calls, and of undoing them.
+    late, or for nothing (`regret_late_seconds`), in part although the guess was there
+    (`regret_begun_late_seconds`). `calls_usd` is the price of the real calls, which are made with and without
+    speculation; `saved_usd` what the saved seconds are worth (`usd_per_second` of the policy); `wasted_usd`
+    the price of the wasted calls, and of undoing them.
     """
 
     runs: int = 0
@@ -114,6 +116,7 @@ class Summary:
     regret_seconds: float = 0.0
     regret_withheld_seconds: float = 0.0
     regret_late_seconds: float = 0.0
+    regret_begun_late_seconds: float = 0.0
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     scores: Scores = field(default_factory=Scores)
     misfires: Misfires = field(default_factory=Misfires)
@@ -244,6 +247,7 @@ def replay_run(
     one.regret_seconds = speculative.seconds - least.own
     one.regret_withheld_seconds = least.started - least.own
     one.regret_late_seconds = speculative.seconds - least.started
+    one.regret_begun_late_seconds = speculative.seconds - least.said
     one.sequential_steps = list(sequential.steps)
     one.speculative_steps = list(speculative.steps)
     names = [predictor.name for predictor in as_they_speak(predictors)]

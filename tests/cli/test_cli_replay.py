@@ -112,6 +112,7 @@ def test_shares_are_of_the_sums_beside_them(folder: Path, monkeypatch: Any, caps
         saved, shares = row["saved_seconds"], row["shares"]
         wholes = {
             "saved_of_started": saved + row["regret_late_seconds"],
+            "saved_of_said": saved + row["regret_begun_late_seconds"],
             "saved_of_right": saved + row["regret_seconds"],
             "saved_of_oracle": row["oracle_seconds"],
             "saved_of_chained_oracle": row["chained_oracle_seconds"],

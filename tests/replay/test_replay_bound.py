@@ -185,7 +185,7 @@ def test_chains_do_not_beat_the_bound_of_chains(kit: Any, rows: list[Any], takes
     assert one.saved_seconds <= one.chained_oracle_seconds + EPSILON
     assert one.oracle_seconds <= one.chained_oracle_seconds + EPSILON
     assert one.regret_withheld_seconds >= -EPSILON
-    assert one.regret_late_seconds >= -EPSILON
+    assert -EPSILON <= one.regret_begun_late_seconds <= one.regret_late_seconds + EPSILON
     assert one.regret_seconds == pytest.approx(one.regret_withheld_seconds + one.regret_late_seconds)
 
 
@@ -221,6 +221,23 @@ def test_a_slow_read_is_hidden_behind_the_turn_before_it(kit: Any) -> None:
     assert spoken.saved_seconds == pytest.approx(2.0)
 
 
+def test_what_waits_for_room_is_begun_late(kit: Any) -> None:
+    """Two calls run at a time: the third begins when one of them has ended."""
+    plan = [Call(tool="read", args={"id": number}) for number in range(3)]
+    run = kit.run(kit.answer(10.0, *((call.tool, call.plain_args()) for call in plan)))
+    one = replay_run(
+        run,
+        Summary(),
+        judge_for=lambda registry: loads(kit.policy, tools=registry),
+        predictors=[kit.guesser([[(0, call, 0.9) for call in plan]])],
+        latency=latency("8s"),
+    )
+    # In sequence 18 s, at best 10 s; a third that waits for the first two begins at 8 s.
+    assert one.oracle_seconds == pytest.approx(8.0)
+    assert (one.launched, one.saved_seconds) == (3, pytest.approx(2.0))
+    assert one.regret_begun_late_seconds == one.regret_late_seconds == pytest.approx(6.0)
+
+
 def test_regret_says_whether_a_guess_was_withheld_or_late(kit: Any) -> None:
     run = kit.run(kit.answer(10.0, ("read", {"id": 1})), kit.answer(10.0, ("read", {"id": 2})))
     doubted = (0, Call(tool="read", args={"id": 1}), 0.3)  # the policy asks for 0.5
@@ -234,6 +251,8 @@ def test_regret_says_whether_a_guess_was_withheld_or_late(kit: Any) -> None:
     )
     assert one.regret_withheld_seconds == pytest.approx(8.0)
     assert 0 < one.regret_late_seconds == pytest.approx(8.0 - one.saved_seconds)
+    # It was started when it was there.
+    assert one.regret_begun_late_seconds == pytest.approx(0.0)
     found = one.as_json()
     assert found["regret_seconds"] == pytest.approx(
         found["regret_withheld_seconds"] + found["regret_late_seconds"], abs=0.002

@@ -179,4 +179,4 @@ def test_no_run_is_further_than_its_bound_at_any_time(
     assert one.run_oracle_seconds == pytest.approx(one.sequential_seconds - sum(within))
     assert one.run_oracle_seconds <= one.chained_oracle_seconds + EPSILON
     assert one.regret_withheld_seconds >= -EPSILON
-    assert one.regret_late_seconds >= -EPSILON
+    assert -EPSILON <= one.regret_begun_late_seconds <= one.regret_late_seconds + EPSILON
