@@ -13,6 +13,9 @@ from specflow.replay.simulate import Played
 from specflow.replay.sources import Sources
 from specflow.replay.steps import Step
 
+BUDGET = "budget"
+"""Why a guess is withheld that waits for room."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortest:
@@ -40,10 +43,7 @@ def shortest(bound: Bound, steps: Sequence[Step], played: Played) -> Shortest:
     def least(events: Iterable[CallEvent], made: _Made | None = None) -> float:
         return sum(bound.steps(steps, _said(bound, played, events, made), chained=ahead))
 
-    made: _Made = defaultdict(list)
-    for event in proposed:
-        if event.call is not None:
-            made[event.turn_id, bound.key(event.call)].append(event.at)
+    made = _made(bound, played)
     return Shortest(
         oracle=sum(bound.steps(steps)),
         chained=sum(bound.steps(steps, chained=True)),
@@ -57,7 +57,20 @@ def shortest(bound: Bound, steps: Sequence[Step], played: Played) -> Shortest:
 
 
 _Made = dict[tuple[str, str], list[float]]
-"""When calls were proposed, by turn and match key, in order."""
+"""When calls were proposed that lacked nothing but room, by turn and match key, in order."""
+
+
+def _made(bound: Bound, played: Played) -> _Made:
+    made: _Made = defaultdict(list)
+    for event in played.log.events:
+        if event.call is None or event.kind not in {EventKind.PROPOSED, EventKind.WITHHELD}:
+            continue
+        times = made[event.turn_id, bound.key(event.call)]
+        if event.kind is EventKind.PROPOSED:
+            times.append(event.at)
+        elif event.cause != BUDGET and times and times[-1] == event.at:
+            times.pop()
+    return made
 
 
 def _said(bound: Bound, played: Played, events: Iterable[CallEvent], made: _Made | None) -> Guessed:
