@@ -189,6 +189,24 @@ def test_in_time_is_at_least_as_likely_as_next(words: list[tuple[float, bool]], 
         assert following <= ensemble.probability("look", said, SCENE, in_time=True) <= 1.0
 
 
+def test_what_other_tools_are_worth_in_time_lifts_none_that_nobody_has_called() -> None:
+    """A tool that is never called is proposed with the same small word as others whose calls come later."""
+    ensemble = Ensemble()
+    for _ in range(60):
+        ensemble.learn_in_time(Guess("look", {"a": 0.12}), SCENE, right=True)
+    assert ensemble.probability("look", {"a": 0.12}, SCENE, in_time=True) > 0.5
+    assert ensemble.probability("never", {"a": 0.12}, SCENE, in_time=True) <= 0.12
+    assert ensemble.probability("never", {"a": 0.12, "b": 0.3}, SCENE, in_time=True) <= 0.3
+    ensemble.learn_in_time(Guess("never", {"a": 0.12}), SCENE, right=False)
+    assert ensemble.probability("never", {"a": 0.12}, SCENE, in_time=True) <= 0.12
+    # One that came says a little, several that did what those of other tools say.
+    ensemble.learn_in_time(Guess("never", {"a": 0.12}), SCENE, right=True)
+    assert 0.12 < ensemble.probability("never", {"a": 0.12}, SCENE, in_time=True) < 0.5
+    for _ in range(10):
+        ensemble.learn_in_time(Guess("never", {"a": 0.12}), SCENE, right=True)
+    assert ensemble.probability("never", {"a": 0.12}, SCENE, in_time=True) > 0.5
+
+
 def test_nothing_is_believed_of_a_predictor_that_is_switched_off() -> None:
     ensemble = Ensemble()
     for _ in range(50):

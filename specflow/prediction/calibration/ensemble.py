@@ -36,6 +36,9 @@ WITHOUT: Final = " without "
 SILENCE = 0.5
 """How much less likely their silence makes a call before any outcome is known, in log-odds."""
 
+FIRST = 2.0
+"""So many calls of a tool that have come later, as was hoped, count as much as the bare word for one more."""
+
 LATELY = 500.0
 """Guesses that a reliability diagram shows."""
 
@@ -89,6 +92,8 @@ class Ensemble:
         """How likely a call is right, of which each predictor says so much; 0 if none is believed.
 
         It is right if the next message asks for it; `in_time`: if any does while its result would be good.
+        That is more than was said only as far as calls of this very tool have come so: what those of others
+        are worth later says nothing of a tool that nobody may ever call.
         """
         with self._lock:
             heard = {name: word for name, word in said.items() if not self._reason(tool, name, scene)}
@@ -96,8 +101,15 @@ class Ensemble:
                 return 0.0
             worth = self._by_itself if len(said) == 1 else self._together
             following = worth(tool, heard, scene)
+            if not in_time:
+                return following
+            later = worth(tool, heard, scene, IN_TIME)
+            word = max(heard.values())
+            if later > word:
+                came = max(self._stages.came(_source(tool, name + IN_TIME, scene)) for name in heard)
+                later = word + (later - word) * came / (came + FIRST)
             # What comes next comes in time.
-            return max(following, worth(tool, heard, scene, IN_TIME)) if in_time else following
+            return max(following, later)
 
     def reason(self, tool: str, said: Iterable[str], scene: Scene) -> str:
         """Why nothing that these predictors say of the tool is believed; empty if something is."""

@@ -110,6 +110,11 @@ class Stages:
         curve = stage.now()
         return [Bin(n=one.n, said=curve(one.said), right=one.right) for one in stage.bins]
 
+    def came(self, source: Source) -> float:
+        """How many guesses of the source's tool in its domain were right lately."""
+        stage = self._of.get(source.keys[TOOL])
+        return 0.0 if stage is None else sum(stage.bins.came)
+
     def _stage(self, key: tuple[str, ...]) -> _Stage:
         stage = self._of.get(key)
         if stage is None:
