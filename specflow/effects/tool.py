@@ -75,6 +75,11 @@ class ToolOrigin:
         return f"mcp:{self.server}/{self.tool}"
 
 
+def as_object(schema: Any) -> Mapping[str, Any]:
+    """A JSON Schema as an object: `true` is {}, and what is none allows nothing."""
+    return schema if isinstance(schema, Mapping) else {} if schema is True else {"not": {}}
+
+
 def as_text(value: Any) -> str:
     """A result as the model sees it where no framework says otherwise: text as it is, else JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -105,11 +110,15 @@ class ToolSpec:
     runner: Runner | None = None
     render: Callable[[Any], str] = field(default=as_text, compare=False, repr=False)
 
-    @property
+    @cached_property
     def properties(self) -> Mapping[str, Mapping[str, Any]]:
-        """The schema of each parameter by name."""
+        """The schema of each parameter by name. What allows everything, or nothing (`true`, `false`), is an
+        object here, too.
+        """
         found = self.parameters.get("properties")
-        return found if isinstance(found, Mapping) else {}
+        if not isinstance(found, Mapping):
+            return {}
+        return {name: as_object(schema) for name, schema in found.items()}
 
     @property
     def required(self) -> frozenset[str]:

@@ -37,7 +37,7 @@ class Known:
 
     def __init__(self, sources: Sources, quickest: Quickest) -> None:
         self._sources, self._quickest = sources, quickest
-        self._begins: list[float] = []
+        self._begins: Sequence[float] = ()
         self._there: list[float] = []
         self._asked: dict[int, _Asked] = {}
         self._answered: dict[int, dict[int, float]] = {}
@@ -46,7 +46,7 @@ class Known:
         """The last of the steps that `begins` has the times of: what the model said may have been known since
         it began to say it.
         """
-        self._begins = list(begins)
+        self._begins = begins
         before = begins[-2] if len(begins) > 1 else begins[-1]
         for item in step.history[len(self._there) :]:
             self._there.append(before if item.role in {"assistant", "tool"} else begins[-1])

@@ -16,6 +16,9 @@ from specflow.replay.steps import Step
 BUDGET = "budget"
 """Why a guess is withheld that waits for room."""
 
+_Made = dict[tuple[str, str], list[float]]
+"""When calls were proposed that lacked nothing but room, by turn and match key, in order."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortest:
@@ -54,10 +57,6 @@ def shortest(bound: Bound, steps: Sequence[Step], played: Played) -> Shortest:
         started=least(launched),
         said=least(launched, made),
     )
-
-
-_Made = dict[tuple[str, str], list[float]]
-"""When calls were proposed that lacked nothing but room, by turn and match key, in order."""
 
 
 def _made(bound: Bound, played: Played) -> _Made:

@@ -10,7 +10,9 @@ from the beginning, since what follows is meant to be a bound.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from specflow.effects.call import Call
@@ -30,16 +32,17 @@ class Sources:
 
     def __init__(self, steps: Sequence[Step], registry: ToolRegistry) -> None:
         self._registry = registry
-        self._said: list[tuple[int, str]] = []
-        self._asked: list[tuple[int, str]] = []
+        said: list[tuple[int, str]] = []
+        asked: list[tuple[int, str]] = []
         asking = 0
         for place, item in enumerate(steps[-1].history if steps else ()):
             if item.call is None:
                 asking = place
-                self._said.append((place, letters(item.text)))
+                said.append((place, letters(item.text)))
             else:
-                self._asked.append((asking, letters(" ".join(_leaves(item.call.args)))))
-                self._said.append((place, letters(_unescaped(item.call.result))))
+                asked.append((asking, letters(" ".join(_leaves(item.call.args)))))
+                said.append((place, letters(_unescaped(item.call.result))))
+        self._said, self._asked = _Texts(said), _Texts(asked)
         self._found: dict[str, list[int]] = {}
         self._last = {call.fingerprint: len(step.history) for step in steps for call in step.calls}
 
@@ -63,11 +66,27 @@ class Sources:
             return []
         known = self._found.get(value)
         if known is None:
-            said = [place for place, text in self._said if value in text]
-            asked = next((place for place, text in self._asked if value in text), None)
+            said, asked = list(self._said.holding(value)), next(self._asked.holding(value), None)
             # A message that was the first to say it, in a call, has it from nowhere.
             known = self._found[value] = said if asked is None or min(said, default=asked) < asked else []
         return known
+
+
+class _Texts:
+    """Texts with their places, as one text: the longer a conversation is, the more that saves."""
+
+    def __init__(self, texts: Sequence[tuple[int, str]]) -> None:
+        self._places = [place for place, _ in texts]
+        self._begins = [0, *accumulate(len(text) + 1 for _, text in texts)]
+        self._whole = "\n".join(text for _, text in texts)
+
+    def holding(self, value: str) -> Iterator[int]:
+        """The places of the texts that hold the value, in order."""
+        found = self._whole.find(value)
+        while found >= 0:
+            number = bisect_right(self._begins, found) - 1
+            yield self._places[number]
+            found = self._whole.find(value, self._begins[number + 1])
 
 
 def letters(text: str) -> str:
