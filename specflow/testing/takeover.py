@@ -75,6 +75,8 @@ class Program:
                 ) from None
             if found is None:
                 self._lines.put(None)  # for whoever asks next
+                # Why it ended comes through another pipe, perhaps a little later.
+                self._readers[1].join(LONG)
                 raise AssertionError(f"it ended without {key!r}; on its standard error: {self.errors}")
             if key in found[1]:
                 return found

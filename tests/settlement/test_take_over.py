@@ -254,8 +254,16 @@ async def test_a_supervisor_is_taken_over_while_it_recovers(url: str, bookings: 
         await journal.aclose()
 
 
-def test_a_program_says_what_went_wrong(bookings: Path) -> None:
-    with Program("-c", "import sys; sys.exit('out of luck')", bookings=bookings) as program:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import sys; sys.exit('out of luck')",
+        "import os, time; os.close(1); time.sleep(0.3); exit('out of luck')",
+    ],
+    ids=["at once", "later than it ends to speak"],
+)
+def test_a_program_says_what_went_wrong(bookings: Path, text: str) -> None:
+    with Program("-c", text, bookings=bookings) as program:
         with pytest.raises(AssertionError, match="out of luck"):
             program.hear("ready")
         assert program.rest() == []
