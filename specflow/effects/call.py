@@ -77,8 +77,6 @@ def _scalar(value: object) -> object:
 
 
 def _key(name: object) -> str:
-    if type(name) is str:
-        return name
     if isinstance(name, str):
         return str.__str__(name)
     raise TypeError("object keys must be strings")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import inf
 
 from specflow.effects.call import Call
@@ -76,7 +77,7 @@ class Known:
         answered = self._answered.setdefault(first, {})
         if place not in answered:
             # In order, each once: a long conversation is no deep recursion.
-            for other, asked in list(self._asked.items())[len(answered) :]:
+            for other, asked in islice(self._asked.items(), len(answered), None):
                 answered[other] = self._answers(asked, first)
         return answered[place]
 

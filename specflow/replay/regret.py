@@ -14,7 +14,7 @@ from specflow.replay.sources import Sources
 from specflow.replay.steps import Step
 
 BUDGET = "budget"
-"""Why a guess is withheld that waits for room."""
+"""Why a guess is withheld that lacks nothing but room."""
 
 _Made = dict[tuple[str, str], list[float]]
 """When calls were proposed that lacked nothing but room, by turn and match key, in order."""

@@ -38,10 +38,10 @@ class Sources:
         for place, item in enumerate(steps[-1].history if steps else ()):
             if item.call is None:
                 asking = place
-                said.append((place, letters(item.text)))
+                said.append((place, bare(item.text)))
             else:
-                asked.append((asking, letters(" ".join(_leaves(item.call.args)))))
-                said.append((place, letters(_unescaped(item.call.result))))
+                asked.append((asking, bare(" ".join(_leaves(item.call.args)))))
+                said.append((place, bare(_unescaped(item.call.result))))
         self._said, self._asked = _Texts(said), _Texts(asked)
         self._found: dict[str, list[int]] = {}
         self._last = {call.fingerprint: len(step.history) for step in steps for call in step.calls}
@@ -56,7 +56,7 @@ class Sources:
             for text in _leaves(value):
                 if value in listed or _said_otherwise(text):
                     continue
-                found = [place for place in self._holding(letters(text)) if place < last]
+                found = [place for place in self._holding(bare(text)) if place < last]
                 # A guess of the same call further on, by a later message, would answer this one, too.
                 if found and found[-1] < before:
                     yield found
@@ -89,7 +89,7 @@ class _Texts:
             found = self._whole.find(value, self._begins[number + 1])
 
 
-def letters(text: str) -> str:
+def bare(text: str) -> str:
     """The letters and digits of a text alone."""
     return "".join(filter(str.isalnum, text.casefold()))
 

@@ -35,7 +35,8 @@ class Program:
         )
         self._lines: queue.SimpleQueue[tuple[float, dict[str, Any]] | None] = queue.SimpleQueue()
         self._errors: list[str] = []
-        self._readers = [threading.Thread(target=target, daemon=True) for target in (self._read, self._note)]
+        self._noting = threading.Thread(target=self._note, daemon=True)
+        self._readers = [threading.Thread(target=self._read, daemon=True), self._noting]
         for reader in self._readers:
             reader.start()
 
@@ -76,7 +77,7 @@ class Program:
             if found is None:
                 self._lines.put(None)  # for whoever asks next
                 # Why it ended comes through another pipe, perhaps a little later.
-                self._readers[1].join(LONG)
+                self._noting.join(LONG)
                 raise AssertionError(f"it ended without {key!r}; on its standard error: {self.errors}")
             if key in found[1]:
                 return found

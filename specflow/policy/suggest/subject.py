@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from specflow.effects.annotate import Annotation
+from specflow.effects.tool import as_object
 from specflow.policy.suggest.functions import Code
 
 
@@ -69,7 +70,7 @@ def properties_of(schema: Mapping[str, Any] | None) -> dict[str, Mapping[str, An
     found = (schema or {}).get("properties")
     if not isinstance(found, Mapping):
         return {}
-    return {str(name): part if isinstance(part, Mapping) else {} for name, part in found.items()}
+    return {str(name): as_object(part) for name, part in found.items()}
 
 
 def required_of(schema: Mapping[str, Any] | None) -> frozenset[str]:
