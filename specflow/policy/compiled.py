@@ -154,8 +154,12 @@ class Entry:
     @property
     def has_opinion(self) -> bool:
         """Whether it says anything of when; an entry that only sets, say, a timeout does not."""
-        written = self.effect is not None or self.speculate is not None or self.min_confidence is not None
-        return written or bool(self.allows)
+        return self.has_written or bool(self.allows)
+
+    @property
+    def has_written(self) -> bool:
+        """Whether it says that itself, and not by rules alone."""
+        return self.effect is not None or self.speculate is not None or self.min_confidence is not None
 
     @property
     def specificity(self) -> tuple[bool, int]:

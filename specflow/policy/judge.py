@@ -175,10 +175,13 @@ class _Judgement:
         if not said:
             self._say("default", f"{effect} is {word} where nothing else is said")
             return word, needed
-        return _strictest(*(best for best, _ in said)), max(confidence for _, confidence in said)
+        asked = [confidence for _, confidence in said if confidence is not None]
+        return _strictest(*(best for best, _ in said)), max(asked, default=needed)
 
-    def _of_entry(self, entry: Entry, usual: Speculate) -> tuple[Speculate, float]:
-        """What one entry says about when, and the confidence it asks for."""
+    def _of_entry(self, entry: Entry, usual: Speculate) -> tuple[Speculate, float | None]:
+        """What one entry says about when, and the confidence it asks for; None if it has written nothing but
+        rules that loosen, and loosens nothing now.
+        """
         best = usual if entry.speculate is None else entry.speculate
         least = self._plan.defaults.min_confidence if entry.min_confidence is None else entry.min_confidence
         given = [
@@ -194,7 +197,7 @@ class _Judgement:
             self._say("speculate", f"speculate: {entry.speculate}", entry.where)
         else:
             self._say("default", f"{usual} where speculate is not written", entry.where)
-        return best, least
+        return best, least if entry.has_written else None
 
     def _narrow(self, effect: EffectClass, speculate: Speculate) -> Speculate:
         """What keeps a call from running early whatever the policy says about its tool."""

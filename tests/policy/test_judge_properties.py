@@ -8,7 +8,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from specflow.effects.annotate import Annotation
@@ -221,6 +221,19 @@ def test_adding_a_require_never_loosens(document: Any, call: Call, context: Any,
 
 
 @given(documents, calls, contexts, annotations)
+@example(  # a rule that loosens nothing asks for no more confidence either
+    {
+        "version": 1,
+        "defaults": {},
+        "tools": {
+            "book": {"rules": [{"id": "r0", "when": "true", "allow": {"speculate": "now"}}]},
+            "*": {"effect": "read_only", "min_confidence": 0.2, "rules": []},
+        },
+    },
+    Call(tool="book"),
+    {},
+    None,
+)
 def test_adding_an_allow_never_changes_the_effect(
     document: Any, call: Call, context: Any, annotation: Any
 ) -> None:
