@@ -23,7 +23,7 @@ from specflow.prediction.history.tables import Tables
 from specflow.prediction.history.together import Together, offered
 from specflow.prediction.history.topics import topics_of
 from specflow.prediction.history.weights import Weights
-from specflow.prediction.history.worth_a_look import Worthy, worthy_by
+from specflow.prediction.history.worth_a_look import Worthy, may_read_on, worthy_by
 from specflow.prediction.triggers import Triggers
 from specflow.prediction.words import name_words, stem
 
@@ -85,7 +85,8 @@ class Patterns:
 
         def worth(found: Options) -> Worthy:
             situation.update(self.weights.situation(found))
-            return worthy_by(situation, self.tables.over(dialogue))
+            on = may_read_on(self.tables, dialogue, early)
+            return worthy_by(situation, self.tables.over(dialogue), reads_on=on)
 
         names = [spec.name for spec in tools]
         found = options(self.tables, dialogue, names, early, worth)

@@ -6,7 +6,7 @@ All counts are sums over conversations, so that those of one part can be taken o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -61,6 +61,7 @@ class Tables:
 
     def __post_init__(self) -> None:
         self._good: dict[tuple[str, str], list[tuple[str, float]]] = {}
+        self._miscalled: dict[tuple[str, str], float] = {}
         self._forms: dict[str, list[tuple[tuple[str, ...], float]]] = {}
         self._joins: dict[str, list[tuple[Join, float]]] = {}
 
@@ -109,7 +110,7 @@ class Tables:
         """Add the counts of other conversations, or (-1) take them out."""
         self.steps += sign * other.steps
         self.conversations += sign * other.conversations
-        for kept in (self._good, self._forms, self._joins):
+        for kept in (self._good, self._miscalled, self._forms, self._joins):
             kept.clear()
         _add(self.after, other.after, sign)
         _add(self.forms, other.forms, sign)
@@ -138,6 +139,13 @@ class Tables:
             left -= weight
         return found
 
+    def share_after(self, event: str, of: Callable[[str], bool]) -> float:
+        """How often a message that followed the event began with a tool that is one `of` some (rule of
+        succession); in (0, 1).
+        """
+        counts = self.after.get((event,), Counter())
+        return (sum([n for name, n in counts.items() if of(name)]) + 1.0) / (sum(counts.values()) + 2.0)
+
     @property
     def year(self) -> int | None:
         """The year that dates in arguments are usually of."""
@@ -163,8 +171,13 @@ class Tables:
 
     def miscalled(self, tool: str, parameter: str) -> float:
         """How often the parameter had a value that was called otherwise (rule of succession); in (0, 1)."""
-        counts = self.called.get((tool, parameter))
-        return (counts["foreign"] + 1.0) / (counts.total() + 2.0) if counts is not None else 0.5
+        key = (tool, parameter)
+        found = self._miscalled.get(key)
+        if found is None:
+            counts = self.called.get(key)
+            found = (counts["foreign"] + 1.0) / (counts.total() + 2.0) if counts is not None else 0.5
+            self._miscalled[key] = found
+        return found
 
     def usual_forms(self, tool: str) -> list[tuple[tuple[str, ...], float]]:
         """The sets of arguments that the tool is called with, at most two, with their shares."""
@@ -224,8 +237,9 @@ class Tables:
         """What was worked out for the tool is worked out again."""
         self._forms.pop(tool, None)
         self._joins.pop(tool, None)
-        for key in [key for key in self._good if key[0] == tool]:
-            del self._good[key]
+        for by_parameter in (self._good, self._miscalled):
+            for key in [key for key in by_parameter if key[0] == tool]:
+                del by_parameter[key]
 
     def as_json(self, *, least: int) -> dict[str, Any]:
         """The counts; paths that came up in fewer than `least` conversations are left out."""

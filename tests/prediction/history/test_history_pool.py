@@ -227,7 +227,7 @@ def test_a_call_that_was_not_looked_at_is_learned_as_the_call_that_it_is(
 ) -> None:
     patterns = train(kit.lessons(range(14)), early=kit.early)
     (lesson,) = kit.lessons([70])
-    for limit, value in {"NEAR": -99.0, "FAR": 99.0, "FEW": 1}.items():
+    for limit, value in {"NEAR": -99.0, "FAR": 99.0, "FEW": 1, "READS_ON": 0.0}.items():
         monkeypatch.setattr(worth_a_look, limit, value)
     learned = 0
     for dialogue, _ in lesson.walk(year=None):
