@@ -64,11 +64,11 @@ def values(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: 
             # To have been said doubles what a value is worth at most: what is worth less than half of the
             # last one that stays does not stay.
             floor = sorted([prior for prior, _ in best.values()])[-most] / 2
-    found = []
+    found, looks = [], dialogue.looks
     for value, (prior, path) in best.items():
         if prior < floor:
             continue
-        seen = look(dialogue, value)
+        seen = looks.get(value) or look(dialogue, value)
         heard = 2.0 if seen.user else 1.5 if seen.everywhere or seen.model else 1.0
         found.append((value, prior * heard, path))
     found.sort(key=_SECOND, reverse=True)
@@ -79,14 +79,20 @@ def _of_path(
     dialogue: Dialogue, path: str, place: Mapping[str, int], weight: float, used: Mapping[str, int]
 ) -> list[tuple[str, float]]:
     """The values of one path and what each is worth: `weight` at most, where they are no crowd."""
-    newest, crowd, step = list(place.items())[-NEWEST:], len(place) > CROWD, dialogue.step
-    fresh = sum([value not in used for value, _ in newest]) if used else len(newest)
+    if len(place) > NEWEST:
+        place = dict(list(place.items())[-NEWEST:])
+    step = dialogue.step
+    fresh = len(place) - sum(map(place.__contains__, used)) if used else len(place)
     share = weight / math.sqrt(fresh or 1)
-    again = share if path.startswith("arg:") else AGAIN * share
-    found = [
-        (value, (again if value in used else share) / (1.0 + 0.05 * (step - at))) for value, at in newest
-    ]
-    if not crowd:
+    if used:
+        again = share if path.startswith("arg:") else AGAIN * share
+        found = [
+            (value, (again if value in used else share) / (1.0 + 0.05 * (step - at)))
+            for value, at in place.items()
+        ]
+    else:
+        found = [(value, share / (1.0 + 0.05 * (step - at))) for value, at in place.items()]
+    if len(place) <= CROWD:
         return found
     said, known = dialogue.all_user_words, dialogue.known
     return [

@@ -19,7 +19,8 @@ from specflow.prediction.history.worth_a_look import Worthy, every
 @dataclass(slots=True)
 class Options:
     """What may come next. `names[i]` is the tool (or the reply) of option i, `args[i]` its arguments, or
-    None for the reply and for calls that are not in the pool; `keys[i]` what speaks for it. `cut` are
+    None for the reply and for calls that are not in the pool; `keys[i]` what speaks for it, and `shared[i]`
+    what does so for others of its tool as well, always the same object for all of them. `cut` are
     the tools of which not all likely calls were looked at; `scoped` is the situation as it is learned of each
     of `scopes`. `numbers` are those that `numbered_by` gave the traits of the situation.
     """
@@ -31,14 +32,20 @@ class Options:
     names: list[str] = field(default_factory=list)
     args: list[Args | None] = field(default_factory=list)
     keys: list[list[Key]] = field(default_factory=list)
+    shared: list[Sequence[Key]] = field(default_factory=list)
     cut: set[str] = field(default_factory=set)
     numbers: Sequence[int] = ()
     numbered_by: object = None
 
-    def add(self, name: str, args: Args | None, keys: list[Key]) -> None:
-        self.names.append(name)
-        self.args.append(args)
-        self.keys.append(keys)
+    def add(
+        self, name: str, args: Sequence[Args | None], keys: list[list[Key]], shared: Sequence[Key]
+    ) -> None:
+        """Options of one name."""
+        many = len(args)
+        self.names += [name] * many
+        self.args += args
+        self.keys += keys
+        self.shared += [shared] * many
 
     def place_of(self, tool: str, args: Args | None) -> int:
         """Which option a call is; -1 if it is none of them."""
@@ -66,31 +73,32 @@ def options(
     found = Options(of_situation(dialogue), of_words(dialogue), dialogue.scopes, of_scope(dialogue))
     worthy = worth(found)
     chances = tables.next_names(dialogue)
-    found.add(REPLY, None, [("reply", log_step(chances.get(REPLY, 0.0)))])
+    found.add(REPLY, (None,), [[("reply", log_step(chances.get(REPLY, 0.0)))]], ())
     made, called, event = dialogue.made, dialogue.called, dialogue.events[-1]
-    last = event.rstrip("!")
+    last, from_user, goes_on_for = event.rstrip("!"), event == USER, small(dialogue.run, 4)
+    named = dialogue.heard_topics.named
     goes_on: Key = ("agent", dialogue.agent, event, "")
     goes_on_otherwise: Key = ("agent", dialogue.agent, event, "&other")
     for tool in tools:
         chance = chances.get(tool, 0.0)
         pooled: list[Pooled] = []
+        fresh: list[bool] = []
         if early(tool):
             most = worthy(tool, chance)
             if most < MOST:
                 found.cut.add(tool)
             if most:
                 pooled = pool(tables, dialogue, tool, most=most)
-        fresh = [(tool, one.args) not in made for one in pooled] if tool in called else [True] * len(pooled)
-        unused, run = small(sum(fresh), 4), small(dialogue.run, 4) if last == tool else 0
-        named = *dialogue.heard_topics.named(tool), last == USER
-        times, just = small(called.get(tool, 0), 5), last == tool
-        shared = (log_step(chance), times, just, unused, run, *named)
+        times, just, unused = small(called.get(tool, 0), 5), last == tool, 0
         if pooled:
-            whole: Key = ("tool", *shared)
-            for one, keys in zip(pooled, of_calls(dialogue, tool, pooled, fresh), strict=True):
-                keys.extend((whole, goes_on))
-                found.add(tool, one.args, keys)
-        found.add(tool, None, [("other", small(len(pooled)), *shared), goes_on_otherwise])
+            fresh = [(tool, one.args) not in made for one in pooled] if times else [True] * len(pooled)
+            unused = small(sum(fresh), 4)
+        run = goes_on_for if just else 0
+        shared = (log_step(chance), times, just, unused, run, *named(tool), from_user)
+        if pooled:
+            keys = of_calls(dialogue, tool, pooled, fresh)
+            found.add(tool, [one.args for one in pooled], keys, (("tool", *shared), goes_on))
+        found.add(tool, (None,), [[("other", small(len(pooled)), *shared), goes_on_otherwise]], ())
     return found
 
 

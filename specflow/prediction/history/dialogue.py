@@ -98,6 +98,7 @@ class Dialogue:
         self.all_user_words: set[str] = set()
         self.found_words: set[str] = set()
         self.looks: dict[str, Look] = {}
+        self.looked_before: dict[str, Look] = {}
         self.titles: dict[frozenset[str], tuple[float, int]] = {}
         self.heard: dict[int, tuple[Record, frozenset[str]]] = {}
         self.rows: dict[tuple[tuple[str, str], ...], Rows] = {}
@@ -121,8 +122,10 @@ class Dialogue:
             self.spoken += 1
             self.titles.clear()
             self.heard.clear()
-            if len(self.looks) > MAX_KNOWN:
-                self.looks.clear()
+            if len(self.looked_before) > MAX_KNOWN:
+                self.looked_before.clear()
+            self.looked_before.update(self.looks)
+            self.looks.clear()
             self.word_traits.clear()
         elif item.text:
             self._dates(item.text)
@@ -142,7 +145,8 @@ class Dialogue:
             dict(self.arrived),
             dict(self.user_places),
         )
-        made.looks, made.word_traits = dict(self.looks), dict(self.word_traits)
+        made.looks, made.looked_before = dict(self.looks), dict(self.looked_before)
+        made.word_traits = dict(self.word_traits)
         made.titles, made.heard = dict(self.titles), dict(self.heard)
         made.times, made.called = self.times.copy(), self.called.copy()
         made._years = self._years.copy()  # noqa: SLF001 - of the same class
@@ -252,6 +256,7 @@ class Dialogue:
         if seen.record is not None and (not sight.records or sight.records[-1] is not seen.record):
             sight.records.append(seen.record)
             del sight.records[:-MAX_RECORDS]
+            self._look_again(value)
         place = self.at.get(seen.path)
         if place is None:
             if len(self.at) >= MAX_PLACES:
@@ -268,6 +273,12 @@ class Dialogue:
             records.append(seen.record)
             self.arrived[seen.path] = self.arrived.get(seen.path, 0) + 1
             del records[:-MAX_RECORDS]
+
+    def _look_again(self, value: str) -> None:
+        """It stands in one record more."""
+        look = self.looks.pop(value, None)
+        if look is not None:
+            self.looked_before[value] = look
 
     def _given_alone(self, value: str) -> bool:
         return any(

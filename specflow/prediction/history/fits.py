@@ -10,6 +10,11 @@ from itertools import chain
 from specflow.prediction.history.dialogue import Dialogue
 from specflow.prediction.history.standing import NEVER, Part
 
+WHOLE = 720_720
+"""What a word is worth that one call alone matches: whole numbers alone, as every count to 16 divides it, so
+that sums of the same words are equal in every order.
+"""
+
 
 @dataclass(slots=True)
 class Fit:
@@ -17,9 +22,9 @@ class Fit:
     the pool match it; the share of the title that was said; where in the user's last message it was said.
     """
 
-    now: float = 0.0
-    ever: float = 0.0
-    model: float = 0.0
+    now: int = 0
+    ever: int = 0
+    model: int = 0
     title: float = 0.0
     said_at: int = NEVER
 
@@ -31,32 +36,29 @@ def fits_of(dialogue: Dialogue, parts: Sequence[Part]) -> list[Fit]:
     """How each of these calls fits, by where its arguments stand."""
     if not any(part.words or part.title for part in parts):
         return [NO_FIT] * len(parts)
-    shared = Counter(chain.from_iterable(part.words for part in parts))
-    worth = {word: 1.0 / count for word, count in shared.items()}
+    shared = Counter(chain.from_iterable([part.words for part in parts]))
+    worth = {word: WHOLE // count for word, count in shared.items()}
     said, everyone, wrote = dialogue.user_words, dialogue.all_user_words, dialogue.model_words
     at, titles = dialogue.user_places, dialogue.titles
+    alone = {word for word in said if shared.get(word) == 1}
     found = []
     for part in parts:
         words, title = part.words, part.title
         if not words and not title:
             found.append(NO_FIT)
             continue
-        now = ever = model = 0.0
-        for word in words:
-            if word in everyone:
-                ever += worth[word]
-                if word in said:
-                    now += worth[word]
-            if word in wrote:
-                model += worth[word]
-        # Sums of the same numbers in another order are meant to be equal.
-        fit = Fit(now and round(now, 6), ever and round(ever, 6), model and round(model, 6))
+        now, ever, model = words & said, words & everyone, words & wrote
+        fit = Fit(
+            sum([worth[word] for word in now]),
+            sum([worth[word] for word in ever]),
+            sum([worth[word] for word in model]),
+        )
         if title:
             if title not in titles:
                 titles[title] = _of_title(title, everyone, at)
             fit.title, fit.said_at = titles[title]
-        else:
-            fit.said_at = min([at[word] for word in words if word in at and shared[word] == 1], default=NEVER)
+        elif now and not alone.isdisjoint(now):
+            fit.said_at = min([at[word] for word in now & alone])
         found.append(fit)
     return found
 

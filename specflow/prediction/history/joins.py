@@ -22,10 +22,7 @@ def rows_of(dialogue: Dialogue, join: Join) -> Rows:
         # Nothing is known, or the oldest records have been dropped.
         known = dialogue.rows[join] = Rows()
     if known.spoken != dialogue.spoken:
-        known.ordered = [
-            Row(_said(dialogue, row.values), row.turn, row.args, row.values) for row in known.ordered
-        ]
-        known.by_args = {row.args: row for row in known.ordered}
+        _say_anew(dialogue, known)
     elif known.arrived == arrived:
         return known
     records: Sequence[Record] = dialogue.records.get(path, ())
@@ -40,9 +37,22 @@ def rows_of(dialogue: Dialogue, join: Join) -> Rows:
     return known
 
 
+def _say_anew(dialogue: Dialogue, rows: Rows) -> None:
+    """Look again what the user said of the rows that are known."""
+    for at, row in enumerate(rows.ordered):
+        said = _said(dialogue, row.values)
+        if said != row.said:
+            # Copies of the conversation have the row as well.
+            new = Row(said, row.turn, row.args, row.values)
+            rows.ordered[at] = rows.by_args[row.args] = new
+
+
 def _said(dialogue: Dialogue, values: Sequence[str]) -> float:
-    looks = [look(dialogue, value) for value in values]
-    return 1.0 + 0.5 * sum([seen.user + seen.everywhere for seen in looks])
+    looks, points = dialogue.looks, 0
+    for value in values:
+        seen = looks.get(value) or look(dialogue, value)
+        points += seen.user + seen.everywhere
+    return 1.0 + 0.5 * points
 
 
 def _of_records(records: Sequence[Record], join: Join) -> Iterator[tuple[Pairs, tuple[str, ...]]]:

@@ -11,10 +11,11 @@ NOTHING: frozenset[str] = frozenset()
 
 def look(dialogue: Dialogue, value: str) -> Look:
     """What the texts say of the value now."""
-    sight, known = dialogue.known.get(value), dialogue.looks.get(value)
-    times = sight.times if sight is not None else 0
-    if known is not None and known.times == times and known.spoken == dialogue.spoken:
-        return known
+    return dialogue.looks.get(value) or _looked_up(dialogue, value)
+
+
+def _looked_up(dialogue: Dialogue, value: str) -> Look:
+    sight, before = dialogue.known.get(value), dialogue.looked_before.get(value)
     low = value.lower()
     user = value in dialogue.user_values or low in dialogue.user_text
     words, title = NOTHING, NOTHING
@@ -22,18 +23,18 @@ def look(dialogue: Dialogue, value: str) -> Look:
         for record in sight.records[-3:]:
             words |= _heard(dialogue, record)
             title = record.title or title
-    everywhere = user or _everywhere(dialogue, value, low, known)
+    everywhere = user or _everywhere(dialogue, value, low, before)
     model = value in dialogue.model_values or low in dialogue.model_text
     said_at = dialogue.user_text.find(low) if user else -1
-    spoken, users = dialogue.spoken, dialogue.users
-    found = dialogue.looks[value] = Look(times, spoken, users, user, everywhere, model, words, title, said_at)
+    found = Look(dialogue.users, user, everywhere, model, words, title, said_at)
+    dialogue.looks[value] = found
     return found
 
 
-def _everywhere(dialogue: Dialogue, value: str, low: str, known: Look | None) -> bool:
+def _everywhere(dialogue: Dialogue, value: str, low: str, before: Look | None) -> bool:
     """Whether the user ever said the value; what was known before the last message still holds."""
-    if known is not None and (known.everywhere or known.users >= dialogue.users - 1):
-        return known.everywhere
+    if before is not None and (before.everywhere or before.users >= dialogue.users - 1):
+        return before.everywhere
     return value in dialogue.all_user_values or low in dialogue.all_user_text
 
 

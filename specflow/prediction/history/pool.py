@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from operator import attrgetter, itemgetter
+from typing import TypeVar
 
 from specflow.prediction.history.choices import AGAIN, Choice, days, values
 from specflow.prediction.history.dialogue import Args, Dialogue
@@ -30,6 +31,8 @@ SOON, GOES_ON = 2, 2.0
 """So many records behind that of the tool's last call are worth so much more: records are gone through."""
 
 WIDE, NARROW = 14, 6
+
+V = TypeVar("V")
 
 _FIRST, _PRIOR = itemgetter(0), attrgetter("prior")
 
@@ -130,6 +133,9 @@ def _combined(
 ) -> list[Partial]:
     """The best values together for the parameters of these names, in their order."""
     found: list[Partial] = [(prior, (), ())]
+    if len(names) == 1:
+        # As below, and as they are in order already.
+        return [(prior * its, (value,), (path,)) for value, its, path in by_name[names[0]][:beam]]
     for name in names:
         choices = by_name[name]
         # The tuples are made for those alone that stay.
@@ -163,7 +169,7 @@ def _joined(  # noqa: PLR0917 - one caller, which names them alike
         fills = _fills(join, form)
         if fills is None:
             continue
-        filled, missing = fills
+        filled, missing = fills.filled, fills.missing
         if not all(by_name[name] for name in missing):
             continue
         rows = rows_of(dialogue, join)
@@ -172,9 +178,9 @@ def _joined(  # noqa: PLR0917 - one caller, which names them alike
         begun = rows.by_args.get(tuple([pair for pair in last if pair[0] in filled]))
         share_of_all = 1.5 * share * often
         if missing:
-            made, fresh = _part(dialogue, tool, form, filled, missing, by_name, rows)
+            made, fresh = _part(fills, by_name, rows, called)
         else:
-            made, fresh = _whole(form, filled, rows, called, begun)
+            made, fresh = _whole(fills, rows, called, begun)
         share_of_one = share_of_all / math.sqrt(max(1.0, fresh))
         for one in made:
             one.prior *= share_of_one
@@ -185,28 +191,41 @@ def _joined(  # noqa: PLR0917 - one caller, which names them alike
             _keep(found, one)
 
 
-@lru_cache(maxsize=1024)
-def _fills(join: Join, form: tuple[str, ...]) -> tuple[Mapping[str, str], tuple[str, ...]] | None:
-    """The paths of the parameters that the join fills, and which others the form has; None where it fills one
-    that the form does not have.
+@dataclass(frozen=True, slots=True)
+class _Fills:
+    """The paths of the parameters that a join fills, in the order of a form too; which others the form has,
+    and where.
     """
+
+    filled: Mapping[str, str]
+    paths: tuple[str, ...]
+    missing: tuple[str, ...]
+    places: tuple[int, ...]
+
+    def insert(self, filled: tuple[V, ...], others: Iterable[V]) -> tuple[V, ...]:
+        """What belongs to all parameters, of what belongs to those that are filled and to the others."""
+        for at, one in zip(self.places, others, strict=True):
+            filled = (*filled[:at], one, *filled[at:])
+        return filled
+
+
+@lru_cache(maxsize=1024)
+def _fills(join: Join, form: tuple[str, ...]) -> _Fills | None:
+    """None where the join fills a parameter that the form does not have."""
     filled = dict(join)
     if not filled.keys() <= set(form):
         return None
-    return filled, tuple(name for name in form if name not in filled)
+    missing = [(at, name) for at, name in enumerate(form) if name not in filled]
+    paths = tuple(filled[name] for name in form if name in filled)
+    return _Fills(filled, paths, tuple(name for _, name in missing), tuple(at for at, _ in missing))
 
 
 def _whole(
-    form: tuple[str, ...],
-    filled: Mapping[str, str],
-    rows: Rows,
-    called: Iterable[Args],
-    begun: Row | None,
+    fills: _Fills, rows: Rows, called: Iterable[Args], begun: Row | None
 ) -> tuple[list[Pooled], float]:
     """The best calls that records alone fill, with those of the records behind `begun`, if few; and how many
     of all were not made before.
     """
-    where = tuple(filled[name] for name in form)
     old = {args: row for args in called if (row := rows.by_args.get(args))}
     best = [(row.said, row) for row in islice((r for r in rows.ordered if r.args not in old), WHOLE)]
     best += [(row.said * AGAIN, row) for row in old.values()]
@@ -217,41 +236,33 @@ def _whole(
             if 0 < row.turn - begun.turn <= SOON and row.args not in old
         ]
     best.sort(key=lambda entry: (-entry[0], entry[1].turn))
-    made = [Pooled(row.args, prior, where, len(filled), row.turn) for prior, row in best[:WHOLE]]
+    many = len(fills.paths)
+    made = [Pooled(row.args, prior, fills.paths, many, row.turn) for prior, row in best[:WHOLE]]
     return made, len(rows.ordered) - len(old)
 
 
-def _part(  # noqa: PLR0917 - one caller, which names them alike
-    dialogue: Dialogue,
-    tool: str,
-    form: tuple[str, ...],
-    filled: Mapping[str, str],
-    missing: tuple[str, ...],
-    by_name: dict[str, list[Choice]],
-    rows: Rows,
+def _part(
+    fills: _Fills, by_name: dict[str, list[Choice]], rows: Rows, called: Collection[Args]
 ) -> tuple[list[Pooled], float]:
     """The best calls with further arguments beside those of a record; and about how many of all are new."""
     made: list[tuple[float, Args, tuple[str, ...], int]] = []
     fresh, best = 0, rows.ordered[:PART]
-    few = {name: by_name[name][:3] for name in missing}
+    missing, few = fills.missing, {name: by_name[name][:3] for name in fills.missing}
     for more, chosen, paths in _combined(missing, few, 3, 1.0):
-        others, ways = dict(zip(missing, chosen, strict=True)), dict(zip(missing, paths, strict=True))
         taken = set(chosen)
         if len(taken) < len(chosen):
             continue
-        pairs = [(name, others[name]) if name in others else None for name in form]
-        where = tuple([filled.get(name) or ways[name] for name in form])
+        others, where = tuple(zip(missing, chosen, strict=True)), fills.insert(fills.paths, paths)
         for row in best:
             # No two arguments of one value: neither those of a record have one, nor the others.
             if taken.isdisjoint(row.values):
-                its = iter(row.args)
-                whole = tuple([pair or next(its) for pair in pairs])
-                again = (tool, whole) in dialogue.made
+                whole = fills.insert(row.args, others)
+                again = whole in called
                 fresh += not again
                 prior = row.said * more
                 made.append((prior * AGAIN if again else prior, whole, where, row.turn))
     made.sort(key=_FIRST, reverse=True)
-    many = len(filled)
+    many = len(fills.paths)
     found = [Pooled(whole, prior, where, many, turn) for prior, whole, where, turn in made[:PART]]
     return found, len(rows.ordered) / len(best) * fresh
 

@@ -14,12 +14,9 @@ from dataclasses import dataclass, field
 class Look:
     """Whether the user said a value just now (`user`) or ever (`everywhere`), or the `model` did. `words`
     are those of its records that somebody said, `title` what the record is called; `said_at` where the user's
-    last message has it (-1: nowhere). `times` is how often the value had come up by then, `spoken` how many
-    texts there were and `users` how many of these the user's.
+    last message has it (-1: nowhere). `users` is how many messages of the user there were by then.
     """
 
-    times: int
-    spoken: int
     users: int
     user: bool
     everywhere: bool

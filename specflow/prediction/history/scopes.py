@@ -7,7 +7,7 @@ nothing is known those of all. That is how it backs off: by adding, and without 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from specflow.effects.call import digest
@@ -39,7 +39,7 @@ class Scopes:
     def __len__(self) -> int:
         return len(self._of)
 
-    def add(self, scores: dict[str, float], scopes: Iterable[str], traits: Iterable[str]) -> None:
+    def add(self, scores: dict[str, float], scopes: Iterable[str], traits: Sequence[str]) -> None:
         """Add to the score of each name what these scopes give it."""
         for scope in scopes:
             known = self._of.get(scope)
@@ -47,7 +47,7 @@ class Scopes:
                 for name, value in known.scores(known.numbers(traits)).items():
                     scores[name] = scores.get(name, 0.0) + value
 
-    def learn(self, scopes: Iterable[str], traits: Iterable[str], pulls: Mapping[str, float]) -> None:
+    def learn(self, scopes: Iterable[str], traits: Sequence[str], pulls: Mapping[str, float]) -> None:
         """Take in the gradient by each name, for every one of these scopes."""
         for scope in scopes:
             known = self._of.get(scope)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from specflow.prediction.history.ftrl import Ftrl
 
@@ -41,9 +41,13 @@ class Situations:
         """The same object for all copies that give traits the same numbers."""
         return self._traits
 
-    def numbers(self, traits: Iterable[str]) -> list[int]:
+    def numbers(self, traits: Sequence[str]) -> list[int]:
         """The numbers of the traits; new ones get one while there is room."""
-        known, found = self._traits, []
+        known = self._traits
+        try:
+            return list(map(known.__getitem__, traits))
+        except KeyError:
+            found = []
         for trait in traits:
             at = known.get(trait)
             if at is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +12,9 @@ from specflow.prediction.history.looks import NOTHING, look
 from specflow.prediction.history.pool import Pooled
 
 NEVER = 99
+
+_new = tuple.__new__
+"""Makes a named tuple in a third of the time: there are dozens in every prediction."""
 
 
 class Part(NamedTuple):
@@ -73,16 +76,16 @@ class Standing:
 
     def _part(self, name: str, value: str, path: str) -> Part:
         dialogue = self._dialogue
-        seen, sight = look(dialogue, value), dialogue.known.get(value)
+        seen, sight = dialogue.looks.get(value) or look(dialogue, value), dialogue.known.get(value)
         line = self._lines.get((name, path)) or self._line(name, path)
-        newest, oldest, first = NEVER, 0, NEVER
-        own, foreign = (False, False) if sight is None else called_as(sight.called, name)
+        newest, oldest, first, own, foreign = NEVER, 0, NEVER, False, False
         if sight is not None:
             newest = oldest = dialogue.step - sight.last
             first = dialogue.step - sight.first
+            own, foreign = called_as(sight.called, name)
         at = line.places.get(value)
         place, tail = (0, 0) if at is None else (at, len(line.places) - 1 - at)
-        return Part(
+        its = (
             seen.user,
             seen.everywhere,
             seen.model,
@@ -99,16 +102,20 @@ class Standing:
             foreign,
             seen.said_at,
         )
+        return _new(Part, its)
 
     def _line(self, name: str, path: str) -> _Line:
         used = self._dialogue.used.get((self._tool, name), {})
         place = self._dialogue.at.get(path, {})
-        following = None
-        if used and next(reversed(used)) in place:
-            values = iter(place)
-            # Goes on behind the last one.
-            following = next(values, None) if next(reversed(used)) in values else None
-        places = {value: at for at, value in enumerate(value for value in place if value not in used)}
+        following: str | None = None
+        unused: Collection[str] = place
+        if used:
+            if next(reversed(used)) in place:
+                values = iter(place)
+                # Goes on behind the last one.
+                following = next(values, None) if next(reversed(used)) in values else None
+            unused = [value for value in place if value not in used]
+        places = dict(zip(unused, range(len(unused)), strict=True))
         made = self._lines[name, path] = _Line(places, used, following)
         return made
 
@@ -121,7 +128,7 @@ def _together(parts: Sequence[Part]) -> Part:
     columns = zip(*parts, strict=True)
     user, everywhere, model, used, newest, first, oldest, place, tail, after, *more = columns
     words, title, own, foreign, _ = more
-    return Part(
+    its = (
         sum(user),
         sum(everywhere),
         sum(model),
@@ -138,3 +145,4 @@ def _together(parts: Sequence[Part]) -> Part:
         sum(foreign),
         -1,
     )
+    return _new(Part, its)

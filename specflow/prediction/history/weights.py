@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from specflow.prediction.history.chooser import Options, softmax
@@ -40,6 +41,18 @@ class Block:
     total: float = 0.0
 
 
+class _Blocks(dict[Key, Block]):
+    """The blocks of one name, made when they are asked for."""
+
+    def __init__(self, make: Callable[[Key], Block]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: Key) -> Block:
+        made = self[key] = self._make(key)
+        return made
+
+
 @dataclass(slots=True)
 class Compiled:
     """Options by their weights: `blocks[i]` of option i, and the numbers of the traits of the situation."""
@@ -59,7 +72,7 @@ class Weights:
         self._situations = Situations()
         self._scopes = Scopes()
         self._of: dict[str, dict[str, int]] = {EVERY: {}}
-        self._blocks: dict[str, dict[Key, Block]] = {}
+        self._blocks: dict[str, _Blocks] = {}
         self._kept = 0
         self.version = next(_VERSIONS)
 
@@ -78,10 +91,15 @@ class Weights:
 
     def compile(self, options: Options) -> Compiled:
         """The options as blocks of weights; what is new gets some."""
-        rows = []
-        for name, keys in zip(options.names, options.keys, strict=True):
-            known = self._blocks.setdefault(name, {})
-            rows.append([known.get(key) or self._block(name, key) for key in keys])
+        rows, before = [], None
+        common: tuple[Block, ...] = ()
+        for name, keys, shared in zip(options.names, options.keys, options.shared, strict=True):
+            known = self._blocks.get(name)
+            if known is None:
+                known = self._blocks[name] = _Blocks(partial(self._block, name))
+            if shared is not before:
+                before, common = shared, tuple(map(known.__getitem__, shared))
+            rows.append([*map(known.__getitem__, keys), *common])
         numbers = [*self._numbers(options), *self._words(options.words)]
         return Compiled(options.names, rows, numbers, options.scopes, options.scoped)
 
@@ -156,10 +174,9 @@ class Weights:
             self._blocks.clear()
             self._kept = 0
         self._kept += 1
-        made = self._blocks.setdefault(name, {})[key] = Block(tuple(self._indices(name, key)))
-        return made
+        return Block(tuple(self._indices(name, key)))
 
-    def _indices(self, name: str, key: Key) -> Iterable[int]:
+    def _indices(self, name: str, key: Key) -> Iterator[int]:
         traits = traits_of(key)
         for owner in (EVERY, name):
             known = self._of.setdefault(owner, {})
