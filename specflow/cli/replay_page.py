@@ -128,16 +128,24 @@ def _long_figures(predictors: Mapping[str, Row]) -> Iterator[str]:
             f"{_between(every['ece_interval'])} (n={every['n']})"
         )
         if took := row.get("milliseconds"):
-            shortest, longest = took["messages"]
-            yield (
-                f"  time to foresee after {shortest} to {longest} messages: median {took['median']:.2f} ms, "
-                f"p95 {took['p95']:.2f} ms (n={took['n']})"
-            )
+            yield _time(took)
         for kind, what in LOST.items():
             entries = row["lost"][kind]
             if entries:
                 named = ", ".join(f"{where} {count}" for where, count in list(entries.items())[:8])
                 yield f"  {what} ({sum(entries.values())}): {named}"
+
+
+def _time(took: dict[str, Any]) -> str:
+    """How long a predictor takes; most of them either listen or foresee."""
+    shortest, longest = took["messages"]
+    said = {"prediction": "a prediction", "new_messages": "what is new", "both": "both"}
+    parts = [
+        f"{what} {took[name]['median']:.2f} ms (p95 {took[name]['p95']:.2f})"
+        for name, what in said.items()
+        if name in took
+    ]
+    return f"  time after {shortest} to {longest} messages: {', '.join(parts)}, n={took['n']}"
 
 
 def _between(interval: Sequence[float] | None) -> str:

@@ -101,15 +101,17 @@ async def proposals(
     predictor: AnyPredictor, step: Step, registry: ToolRegistry, took: list[Took]
 ) -> list[Candidate]:
     """What the predictor proposes in a step, without playing it: it hears the whole of it. Adds to `took` the
-    time until it had said what it foresees.
+    time that it took in what is new, and until it had said what it foresees.
     """
     context = TurnContext(tools=registry, history=step.history)
     found: list[Candidate] = []
     began = thread_time()
     listener = predictor.listen(context) if isinstance(predictor, Predictor) else None
+    there, foreseen = thread_time(), None
     if isinstance(predictor, Foresees):
         found.extend(await predictor.foresee(context))
-    took.append(Took(len(step.history), 1_000 * (thread_time() - began)))
+        foreseen = 1_000 * (thread_time() - there)
+    took.append(Took(len(step.history), 1_000 * (there - began), foreseen))
     if listener is not None:
         for _, chunk in step.pieces:
             heard = map(checked, listener.hear(chunk))

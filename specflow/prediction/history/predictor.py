@@ -63,12 +63,13 @@ class HistoryPredictor:
         self._lock = threading.Lock()
         self._heard: OrderedDict[int, _Heard] = OrderedDict()
         self._owed: deque[tuple[Taught, _Heard]] = deque()
+        self._open: tuple[_Heard, TurnContext] | None = None
         self._asked: tuple[TurnContext, list[int]] | None = None
         self._tools: dict[int, tuple[ToolRegistry, dict[str, bool]]] = {}
 
     def listen(self, context: TurnContext) -> Deaf:
-        """A model is about to be called: what it did since it was last heard of is learned, most of it once
-        the next call has been foreseen, or somebody else listens.
+        """A model is about to be called: what is new is taken in, and what the model did since it was last
+        heard of is learned, most of it once the next call has been foreseen, or somebody else listens.
         """
         with self._lock:
             self._weigh()
@@ -81,9 +82,11 @@ class HistoryPredictor:
             prints = self._prints(context)
             known = self._known(prints, len(prints))
             heard = None if known is None else self._heard[prints[known]]
-            if heard is not None and known == len(prints) - 1 and heard.considered is not None:
+            considered = None
+            if heard is not None and known == len(prints) - 1:
+                self._close()
                 considered = heard.considered
-            else:
+            if considered is None:
                 # Perhaps presumed, not real: looked at, and neither kept nor learned from.
                 dialogue = self._read(context, None if heard is None else heard.dialogue.copy(), known or 0)
                 considered = self._consider(dialogue, context)
@@ -98,12 +101,20 @@ class HistoryPredictor:
             self._weigh()
 
     def _weigh(self) -> None:
-        """Learn what is owed."""
+        """Learn what is owed; what is open is considered as if that were not known yet."""
+        self._close()
         while self._owed:
             taught, heard = self._owed.popleft()
             self.patterns.weigh(taught)
             if heard.considered is not None:
                 self.patterns.look_up(heard.considered)
+
+    def _close(self) -> None:
+        """Consider what was heard last, unless somebody has asked for it already."""
+        if self._open is not None:
+            heard, context = self._open
+            self._open = None
+            heard.considered = self._consider(heard.dialogue, context)
 
     def _cold_ones(self, context: TurnContext) -> list[Candidate]:
         """Calls of tools of which too little is known yet, by the looks of their parameters."""
@@ -147,7 +158,7 @@ class HistoryPredictor:
             heard = self._heard.pop(prints[known])
             self._learn(heard, context.history[known:])
             self._read(context, heard.dialogue, known)
-        heard.considered = self._consider(heard.dialogue, context)
+        heard.considered, self._open = None, (heard, context)
         self._heard[prints[-1]] = heard
         while len(self._heard) > MOST_DIALOGUES:
             self._heard.popitem(last=False)
@@ -200,7 +211,7 @@ class HistoryPredictor:
 
 @dataclass(slots=True)
 class _Heard:
-    """A conversation, and what was considered when it stood as it does."""
+    """A conversation, and what was considered when it stood as it does; None: nobody has asked yet."""
 
     dialogue: Dialogue
     considered: Considered | None = None

@@ -99,3 +99,26 @@ def test_looked_up_again_the_weights_say_what_they_say(kit: Any, learned: dict[s
             predictor.listen(context)
             said.append(asyncio.run(predictor.foresee(context)))
         assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_nothing_is_considered_before_somebody_asks_or_goes_on(
+    kit: Any, learned: dict[str, Any], asked: bool
+) -> None:
+    """To listen takes in what is new alone; but each moment is considered once, before more is learned."""
+    predictor, considered = HistoryPredictor(Patterns.from_json(learned)), []
+    consider = predictor.patterns.consider
+
+    def counting(dialogue: Any, *rest: Any) -> Any:
+        considered.append(dialogue.step)
+        return consider(dialogue, *rest)
+
+    predictor.patterns.consider = counting  # type: ignore[method-assign] - counts as well
+    turns = contexts(kit, [300])
+    for number, context in enumerate(turns):
+        predictor.listen(context)
+        assert len(considered) == number
+        if asked:
+            assert asyncio.run(predictor.foresee(context)) == asyncio.run(predictor.foresee(context))
+            assert len(considered) == number + 1
+    assert considered == sorted(set(considered))
