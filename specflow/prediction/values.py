@@ -100,7 +100,7 @@ class Cues(NamedTuple):
 
 def may_hold_values(text: str, *, today: str = "") -> bool:
     """False when `find_values` would find nothing in the text, as in most sentences."""
-    if _PROMISING.search(text, 1) or text[:1].isdigit() or text[:1] in _SIGNS:
+    if _PROMISING.search(text, 1) or _opens_with_one(text):
         return True
     return bool(today) and _RELATIVE.search(text) is not None
 
@@ -109,7 +109,13 @@ def count_promising(text: str, start: int = 0) -> int:
     """No fewer than `find_values` will find from `start`, enumerated words and relative dates apart."""
     if start:
         return len(_PROMISING.findall(text, start))
-    return len(_PROMISING.findall(text, 1)) + (text[:1].isdigit() or text[:1] in _SIGNS)
+    return len(_PROMISING.findall(text, 1)) + _opens_with_one(text)
+
+
+def _opens_with_one(text: str) -> bool:
+    """Whether the text begins with a value as far as its first letters tell: "US" is a code, "Us" is none."""
+    first = text[:1]
+    return first.isdigit() or first in _SIGNS or text[1:2].isupper()
 
 
 def find_values(words: Sequence[Token], *, year: int | None = None, today: str = "") -> list[Value]:

@@ -7,16 +7,17 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice, pairwise, product
 
-from specflow.prediction.history.places import codes_of
+from specflow.prediction.history.places import begins_place, codes_of
 from specflow.prediction.history.seen import MAX_VALUE, Record, Seen
 from specflow.prediction.language import ROLE_OF
 from specflow.prediction.tool_words import shape
-from specflow.prediction.values import Value, ValueKind, find_values
+from specflow.prediction.values import Value, ValueKind, find_values, may_hold_values
 from specflow.prediction.words import Token, stem, tokens
 
 MAX_TEXT = 20_000
 MOST_WAYS = 6
 """Pairs of codes by which one may get from one place that is named to the next."""
+_OPENING = re.compile(r"[^\W\d_]+")
 _BARE = re.compile(r"[A-Z]{1,3}\d{4,}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
 
@@ -31,6 +32,9 @@ def _mentions(who: str, text: str, year: int | None) -> tuple[Seen, ...]:
     found: list[Seen] = []
     places: list[tuple[tuple[str, ...], str]] = []
     for sentence in _SENTENCE.split(text):
+        if not may_hold_values(sentence) and not _may_begin_place(sentence):
+            # As most are.
+            continue
         words = tokens(sentence)
         for value in find_values(words, year=year):
             if len(value.text) <= MAX_VALUE:
@@ -127,6 +131,14 @@ def _stops(words: Sequence[Token]) -> Iterator[tuple[tuple[str, ...], str]]:
         if codes:
             yield codes, role
         at += taken
+
+
+def _may_begin_place(sentence: str) -> bool:
+    """Whether a sentence that holds no value may name a place: where it begins, as no other word of it has a
+    capital.
+    """
+    opening = _OPENING.match(sentence)
+    return opening is not None and begins_place(opening[0].lower())
 
 
 def _place(words: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:

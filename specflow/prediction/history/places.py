@@ -27,7 +27,14 @@ _CODES: dict[str, tuple[str, ...]] = {
 }
 _CODES.update({code.lower(): (code,) for codes in tuple(_CODES.values()) for code in codes})
 
+_BEGIN = frozenset(name.split()[0] for name in _CODES)
+
 
 def codes_of(name: str) -> tuple[str, ...]:
     """The airports of a city (lower-case), the usual one first; of a code, the code; nothing if unknown."""
     return _CODES.get(name, ())
+
+
+def begins_place(word: str) -> bool:
+    """Whether a name or a code of a place begins with that word (lower-case)."""
+    return word in _BEGIN

@@ -23,6 +23,7 @@ from specflow.prediction.history.dialogue import Args, Dialogue, args_of
 from specflow.prediction.history.patterns import Patterns, write_whole
 from specflow.prediction.history.seen import typed
 from specflow.prediction.history.tables import REPLY
+from specflow.prediction.plain_schema import PlainSchema
 from specflow.prediction.predictor import HistoryItem, TurnContext
 from specflow.prediction.vocabulary import Vocabulary
 
@@ -65,7 +66,7 @@ class HistoryPredictor:
         self._owed: deque[tuple[Taught, _Heard]] = deque()
         self._open: tuple[_Heard, TurnContext] | None = None
         self._asked: tuple[TurnContext, list[int]] | None = None
-        self._tools: dict[int, tuple[ToolRegistry, dict[str, bool]]] = {}
+        self._kits: dict[int, _Kit] = {}
 
     def listen(self, context: TurnContext) -> Deaf:
         """A model is about to be called: what is new is taken in, and what the model did since it was last
@@ -121,7 +122,7 @@ class HistoryPredictor:
         if self._cold is None:
             return []
         with self._lock:
-            early, known = self._reads(context.tools), self.patterns.tables.known()
+            early, known = self._kit(context.tools).reads, self.patterns.tables.known()
         return self._cold.candidates(context, known, lambda name: early.get(name, False))
 
     def save(self, path: str | Path) -> None:
@@ -138,9 +139,11 @@ class HistoryPredictor:
     def candidates(self, considered: Considered, context: TurnContext) -> list[Candidate]:
         """The likeliest calls that fit their schemas, each with its probability."""
         made: dict[int, Candidate | None] = {}
+        with self._lock:
+            kit = self._kit(context.tools)
 
         def fits(at: int) -> bool:
-            made[at] = _candidate(considered.chance(at), context.tools)
+            made[at] = _candidate(considered.chance(at), kit)
             return made[at] is not None
 
         said = map(made.get, considered.proposed(self._breadth, fits))
@@ -191,22 +194,32 @@ class HistoryPredictor:
         return dialogue
 
     def _consider(self, dialogue: Dialogue, context: TurnContext) -> Considered:
-        early = self._reads(context.tools)
+        early = self._kit(context.tools).reads
         return self.patterns.consider(dialogue, context.tools, lambda name: early.get(name, False))
 
-    def _reads(self, tools: ToolRegistry) -> dict[str, bool]:
-        known = self._tools.get(id(tools))
-        if known is None or known[0] is not tools:
-            if len(self._tools) > 16:
-                self._tools.clear()
+    def _kit(self, tools: ToolRegistry) -> _Kit:
+        known = self._kits.get(id(tools))
+        if known is None or known.tools is not tools:
+            if len(self._kits) > 16:
+                self._kits.clear()
             self.patterns.adapt(tools)
-            known = self._tools[id(tools)] = (tools, self._reading(tools))
-        return known[1]
+            plain = {spec.name: PlainSchema(spec.parameters) for spec in tools}
+            known = self._kits[id(tools)] = _Kit(tools, self._reading(tools), plain)
+        return known
 
     def _reading(self, tools: ToolRegistry) -> dict[str, bool]:
         if self._early is None:
             return reading(tools)
         return {spec.name: self._early(spec) for spec in tools}
+
+
+@dataclass(frozen=True, slots=True)
+class _Kit:
+    """A set of tools: which of them read, and their schemas as far as they are plain."""
+
+    tools: ToolRegistry
+    reads: dict[str, bool]
+    plain: dict[str, PlainSchema]
 
 
 @dataclass(slots=True)
@@ -257,14 +270,14 @@ def _done(new: Sequence[HistoryItem]) -> _Done | None:
     return _Done(*calls[0], calls[1:]) if calls else None
 
 
-def _candidate(chance: Chance, tools: ToolRegistry) -> Candidate | None:
-    spec = tools.get(chance.tool)
+def _candidate(chance: Chance, kit: _Kit) -> Candidate | None:
+    spec = kit.tools.get(chance.tool)
     if spec is None:
         return None
     args = {
         name: typed(text, str(spec.properties.get(name, {}).get("type", ""))) for name, text in chance.args
     }
-    call = fitting_call(spec, args)
+    call = fitting_call(spec, args, kit.plain.get(spec.name))
     if call is None:
         return None
     return Candidate(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from specflow.prediction.history import mentions
 from specflow.prediction.history.dialogue import Dialogue
 from specflow.prediction.history.ftrl import Ftrl
 from specflow.prediction.history.mentions import mentions_in
@@ -92,6 +95,29 @@ def test_one_gets_from_each_place_to_the_next_and_not_within_a_place(
 ) -> None:
     records = [seen.record for seen in mentions_in("user", text, year=None) if seen.path == "user~first"]
     assert {tuple(record.fields.values()) for record in records if record} == ways
+
+
+WORDS = st.sampled_from(
+    """Denver New York Houston denver JFK jfk US St Louis São Paulo Rio de Janeiro Seoul's from to in and the
+    flight is I I'll Yes May May, 20th 5 on Ada A-10432 2024-05-20 x@y.z "Denver" (Denver) *Rome* 3 ... Salt
+    Lake City İstanbul Milan/Rome it. there! Can you?""".split()  # noqa: SIM905 - reads better
+)
+TEXTS = st.lists(st.tuples(WORDS, st.sampled_from([" ", " ", " ", ". ", "\n", "  ", ""])), max_size=16).map(
+    lambda parts: "".join(word + space for word, space in parts)
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(TEXTS, st.sampled_from([None, 2024]))
+@example("Denver is nice. São Paulo too. Salt Lake City", None)
+@example("US format is fine.", 2024)
+def test_what_is_passed_over_mentions_nothing(text: str, year: int | None) -> None:
+    quick = mentions_in("user", text, year=year)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mentions, "may_hold_values", lambda _sentence: True)
+        # Not what is kept of the text already.
+        whole = mentions._mentions.__wrapped__("user", text, year)
+    assert quick == whole
 
 
 def test_the_usual_codes_behind_from_and_to_go_together() -> None:
