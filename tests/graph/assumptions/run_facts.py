@@ -219,6 +219,8 @@ class _Flat:
 
 
 def _in_one_context(self: Any, *_given: Any, **_more: Any) -> None:
+    # One that is theirs, and not that of whoever asks: no later fact may find what is left there.
+    here = contextvars.copy_context()
     for node in self.nodes.values():
         if node.bound.func is not None:
-            node.bound.func({})
+            here.run(node.bound.func, {})

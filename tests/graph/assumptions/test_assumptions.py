@@ -38,6 +38,16 @@ def test_it_holds(fact: Any) -> None:
 
 
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
+def test_it_holds_after_it_did_not(fact: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers take tests from each other, in any order: what is broken for one leaves nothing behind."""
+    with monkeypatch.context() as patch:
+        fact.breaks(patch)
+        with pytest.raises(AssertionError):
+            fact.check()
+    fact.check()
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
 def test_it_is_named_when_it_holds_no_longer(fact: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         fact.breaks(patch)
