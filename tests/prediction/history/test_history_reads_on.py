@@ -47,6 +47,7 @@ def test_after_a_call_that_no_read_follows_the_model_does_not_read_on() -> None:
     assert may_read_on(tables, after("cancel_order", "get_order"), early)
     assert may_read_on(tables, after("cancel_order", then="And the other one?"), early)
     assert may_read_on(tables, after("cancel_order", result="Error: too late"), early)
+    assert may_read_on(told_of(40, 0), after(), early)
 
 
 @pytest.mark.parametrize(("messages", "reads"), [(0, 0), (5, 0), (8, 0), (40, 4), (400, 60)])
