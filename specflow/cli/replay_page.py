@@ -141,7 +141,7 @@ def _time(took: dict[str, Any]) -> str:
     shortest, longest = took["messages"]
     said = {"prediction": "a prediction", "new_messages": "what is new", "both": "both"}
     parts = [
-        f"{what} {took[name]['median']:.2f} ms (p95 {took[name]['p95']:.2f})"
+        f"{what} {took[name]['p50']:.2f} ms (p95 {took[name]['p95']:.2f})"
         for name, what in said.items()
         if name in took
     ]

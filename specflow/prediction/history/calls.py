@@ -76,14 +76,13 @@ def of_calls(
         user, everywhere, model = _share(user, n), _share(everywhere, n), _share(model, n)
         newest, first, oldest = age_step(newest), age_step(first), age_step(oldest)
         again = 0 if new else small(dialogue.times[tool, args])
+        place, tail = small(place, 4), small(tail, 4)
         if one.joined and ahead:
             # What goes through records goes through them as through a list of values.
             after = ahead == 1
-        prior, place, tail = one.prior, place if place < 4 else 4, tail if tail < 4 else 4
-        nth = seen_fresh if seen_fresh < 4 else 4
         keys: list[Key] = [
-            ("again", again, last, first, rank if rank < 6 else 6),
-            ("prior", log_step(prior), log_step(prior / top)),
+            ("again", again, last, first, small(rank, 6)),
+            ("prior", log_step(one.prior), log_step(one.prior / top)),
             (
                 "heard",
                 user,
@@ -96,8 +95,8 @@ def of_calls(
                 from_user,
                 total_two,
                 own,
-                foreign if foreign < 2 else 2,
-                n if n < 3 else 3,
+                small(foreign, 2),
+                small(n),
             ),
             (
                 "place",
@@ -106,7 +105,7 @@ def of_calls(
                 after,
                 again,
                 just,
-                ahead if -2 < ahead < 3 else -1 if ahead < 0 else 2,
+                ahead and max(-1, min(2, ahead)),
                 run,
                 now.seek,
                 now.latest,
@@ -114,11 +113,11 @@ def of_calls(
             (
                 "about",
                 *(fits.of(fit, new) if fit is not NO_FIT else _NOTHING),
-                place if place < 3 else 3,
+                small(place),
                 not new,
                 from_user,
             ),
-            ("made", nth if new else 9, total_four, last, one.joined, used, n, only),
+            ("made", small(seen_fresh, 4) if new else 9, total_four, last, one.joined, used, n, only),
         ]
         seen_fresh += new
         if new and spot >= 0:
@@ -142,8 +141,7 @@ def of_calls(
 
 def _said(dialogue: Dialogue, args: Args) -> int:
     """Whether the user ever said these values: 0 none of them, 1 some, 2 all."""
-    looks = dialogue.looks
-    return _share(sum([(looks.get(one) or look(dialogue, one)).everywhere for _, one in args]), len(args))
+    return _share(sum([look(dialogue, value).everywhere for _, value in args]), len(args))
 
 
 def _now(dialogue: Dialogue, tool: str, pooled: Sequence[Pooled], fresh: Sequence[bool]) -> _Now:
@@ -151,8 +149,6 @@ def _now(dialogue: Dialogue, tool: str, pooled: Sequence[Pooled], fresh: Sequenc
     at, other = len(rounds[-1]), rounds[-1][-1] if rounds[-1] else None
     before = rounds[-2] if len(rounds) > 1 else []
     previous = calls[-1] if calls else None
-    turns = {one.turn for one, new in zip(pooled, fresh, strict=True) if new}
-    turns.discard(-1)
     return _Now(
         last=last,
         from_user=last == USER,
@@ -163,7 +159,7 @@ def _now(dialogue: Dialogue, tool: str, pooled: Sequence[Pooled], fresh: Sequenc
         found_nothing=dialogue.result_size <= EMPTY,
         begun=before[0] if before else None,
         parallel=before[at] if len(before) > at else None,
-        turns=sorted(turns),
+        turns=sorted({one.turn for one, new in zip(pooled, fresh, strict=True) if new and one.turn >= 0}),
         seek=SPEAKS if last == USER else dialogue.sought.state,
         latest=not LATEST.isdisjoint(dialogue.all_user_words),
     )

@@ -64,11 +64,11 @@ def values(tables: Tables, dialogue: Dialogue, tool: str, parameter: str, most: 
             # To have been said doubles what a value is worth at most: what is worth less than half of the
             # last one that stays does not stay.
             floor = sorted([prior for prior, _ in best.values()])[-most] / 2
-    found, looks = [], dialogue.looks
+    found = []
     for value, (prior, path) in best.items():
         if prior < floor:
             continue
-        seen = looks.get(value) or look(dialogue, value)
+        seen = look(dialogue, value)
         heard = 2.0 if seen.user else 1.5 if seen.everywhere or seen.model else 1.0
         found.append((value, prior * heard, path))
     found.sort(key=_SECOND, reverse=True)
@@ -84,14 +84,11 @@ def _of_path(
     step = dialogue.step
     fresh = len(place) - sum(map(place.__contains__, used)) if used else len(place)
     share = weight / math.sqrt(fresh or 1)
-    if used:
-        again = share if path.startswith("arg:") else AGAIN * share
-        found = [
-            (value, (again if value in used else share) / (1.0 + 0.05 * (step - at)))
-            for value, at in place.items()
-        ]
-    else:
-        found = [(value, share / (1.0 + 0.05 * (step - at))) for value, at in place.items()]
+    again = share if path.startswith("arg:") else AGAIN * share
+    found = [
+        (value, (again if value in used else share) / (1.0 + 0.05 * (step - at)))
+        for value, at in place.items()
+    ]
     if len(place) <= CROWD:
         return found
     said, known = dialogue.all_user_words, dialogue.known

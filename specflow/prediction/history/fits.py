@@ -57,8 +57,8 @@ def fits_of(dialogue: Dialogue, parts: Sequence[Part]) -> list[Fit]:
             if title not in titles:
                 titles[title] = _of_title(title, everyone, at)
             fit.title, fit.said_at = titles[title]
-        elif now and not alone.isdisjoint(now):
-            fit.said_at = min([at[word] for word in now & alone])
+        else:
+            fit.said_at = min([at[word] for word in now & alone], default=NEVER)
         found.append(fit)
     return found
 

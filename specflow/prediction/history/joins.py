@@ -48,11 +48,8 @@ def _say_anew(dialogue: Dialogue, rows: Rows) -> None:
 
 
 def _said(dialogue: Dialogue, values: Sequence[str]) -> float:
-    looks, points = dialogue.looks, 0
-    for value in values:
-        seen = looks.get(value) or look(dialogue, value)
-        points += seen.user + seen.everywhere
-    return 1.0 + 0.5 * points
+    looks = [look(dialogue, value) for value in values]
+    return 1.0 + 0.5 * sum([seen.user + seen.everywhere for seen in looks])
 
 
 def _of_records(records: Sequence[Record], join: Join) -> Iterator[tuple[Pairs, tuple[str, ...]]]:

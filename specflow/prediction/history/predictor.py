@@ -64,7 +64,7 @@ class HistoryPredictor:
         self._lock = threading.Lock()
         self._heard: OrderedDict[int, _Heard] = OrderedDict()
         self._owed: deque[tuple[Taught, _Heard]] = deque()
-        self._open: tuple[_Heard, TurnContext] | None = None
+        self._unasked: tuple[_Heard, TurnContext] | None = None
         self._asked: tuple[TurnContext, list[int]] | None = None
         self._kits: dict[int, _Kit] = {}
 
@@ -85,7 +85,7 @@ class HistoryPredictor:
             heard = None if known is None else self._heard[prints[known]]
             considered = None
             if heard is not None and known == len(prints) - 1:
-                self._close()
+                self._consider_unasked()
                 considered = heard.considered
             if considered is None:
                 # Perhaps presumed, not real: looked at, and neither kept nor learned from.
@@ -102,19 +102,19 @@ class HistoryPredictor:
             self._weigh()
 
     def _weigh(self) -> None:
-        """Learn what is owed; what is open is considered as if that were not known yet."""
-        self._close()
+        """Learn what is owed; what nobody has asked about is considered first, as that is not known yet."""
+        self._consider_unasked()
         while self._owed:
             taught, heard = self._owed.popleft()
             self.patterns.weigh(taught)
             if heard.considered is not None:
                 self.patterns.look_up(heard.considered)
 
-    def _close(self) -> None:
-        """Consider what was heard last, unless somebody has asked for it already."""
-        if self._open is not None:
-            heard, context = self._open
-            self._open = None
+    def _consider_unasked(self) -> None:
+        """Consider what was heard last, unless somebody has asked about it already."""
+        if self._unasked is not None:
+            heard, context = self._unasked
+            self._unasked = None
             heard.considered = self._consider(heard.dialogue, context)
 
     def _cold_ones(self, context: TurnContext) -> list[Candidate]:
@@ -161,7 +161,7 @@ class HistoryPredictor:
             heard = self._heard.pop(prints[known])
             self._learn(heard, context.history[known:])
             self._read(context, heard.dialogue, known)
-        heard.considered, self._open = None, (heard, context)
+        heard.considered, self._unasked = None, (heard, context)
         self._heard[prints[-1]] = heard
         while len(self._heard) > MOST_DIALOGUES:
             self._heard.popitem(last=False)

@@ -45,6 +45,7 @@ class Situations:
         """The numbers of the traits; new ones get one while there is room."""
         known = self._traits
         try:
+            # As a rule all are known.
             return list(map(known.__getitem__, traits))
         except KeyError:
             found = []

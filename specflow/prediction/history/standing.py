@@ -76,7 +76,7 @@ class Standing:
 
     def _part(self, name: str, value: str, path: str) -> Part:
         dialogue = self._dialogue
-        seen, sight = dialogue.looks.get(value) or look(dialogue, value), dialogue.known.get(value)
+        seen, sight = look(dialogue, value), dialogue.known.get(value)
         line = self._lines.get((name, path)) or self._line(name, path)
         newest, oldest, first, own, foreign = NEVER, 0, NEVER, False, False
         if sight is not None:

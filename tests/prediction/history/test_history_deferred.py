@@ -103,7 +103,7 @@ def test_looked_up_again_the_weights_say_what_they_say(kit: Any, learned: dict[s
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_nothing_is_considered_before_somebody_asks_or_goes_on(
-    kit: Any, learned: dict[str, Any], asked: bool
+    kit: Any, learned: dict[str, Any], asked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To listen takes in what is new alone; but each moment is considered once, before more is learned."""
     predictor, considered = HistoryPredictor(Patterns.from_json(learned)), []
@@ -113,7 +113,7 @@ def test_nothing_is_considered_before_somebody_asks_or_goes_on(
         considered.append(dialogue.step)
         return consider(dialogue, *rest)
 
-    predictor.patterns.consider = counting  # type: ignore[method-assign] - counts as well
+    monkeypatch.setattr(predictor.patterns, "consider", counting)
     turns = contexts(kit, [300])
     for number, context in enumerate(turns):
         predictor.listen(context)
